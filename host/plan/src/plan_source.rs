@@ -1,0 +1,89 @@
+//! Plans a source: a node of its own that writes one table.
+
+use std::collections::BTreeMap;
+
+use crate::columns::KnownColumns;
+use crate::family::Members;
+use crate::fields::{Entries, Named};
+use crate::file::SourceDecl;
+use crate::identity::{Recipe, RecipeWork};
+use crate::planner::{Group, GroupOutput, GroupState, Planner};
+use crate::settings::Settings;
+use crate::source::format_of_path;
+use crate::text::At;
+use crate::{Code, PlanNode, PlanTable, Problem, SourceSpec, TableName, Work};
+
+/// The port of a source.
+const PORT: &str = "output";
+
+impl<'p> Planner<'p, '_> {
+    pub(crate) fn plan_source(&mut self, source: &'p Named<SourceDecl>) -> Group {
+        let spec = match self.source_spec(source) {
+            Ok(it) => it,
+            Err(problem) => {
+                self.problems.push(problem.at, problem.value);
+                return Group::failed();
+            }
+        };
+        let columns = KnownColumns::of_source(&source.value, spec.time_index.as_deref());
+        let recipe = Recipe { task: &source.name, work: RecipeWork::Source(&spec) };
+        let id = recipe.table_id(PORT);
+        let update_id = recipe.update_id();
+        let settings = Settings::of_source(&self.machine);
+        let node = PlanNode {
+            name: source.name.clone(),
+            family: source.name.clone(),
+            key: Vec::new(),
+            inputs: Vec::new(),
+            outputs: vec![PlanTable {
+                port: PORT.to_owned(),
+                name: TableName::new(&source.name, None, &id),
+                id,
+                // Only reading tells: what is declared leaves the index open.
+                columns: None,
+                time_index: spec.time_index.clone(),
+                identifiers: spec.identifiers.clone().unwrap_or_default(),
+            }],
+            work: Work::Source(spec),
+            update_id,
+            resources: settings.resources,
+            limits: settings.limits,
+            timeout_ms: settings.timeout_ms,
+            retry: settings.retry,
+            write_mode: settings.write_mode,
+            priority: settings.priority,
+        };
+        let first = self.nodes.len();
+        self.nodes.push(node);
+        Group {
+            first,
+            count: 1,
+            state: GroupState::Planned,
+            members: Members::new(&Entries::new(), std::iter::empty()),
+            keys: Vec::new(),
+            outputs: Some(vec![GroupOutput { port: PORT.to_owned(), columns }]),
+        }
+    }
+
+    fn source_spec(&mut self, source: &Named<SourceDecl>) -> Result<SourceSpec, At<Problem>> {
+        let decl = &source.value;
+        let (expressions, scope) = (&mut self.expressions, &self.scope);
+        let path = decl.path.resolve(expressions, scope)?;
+        let named = decl.format.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?;
+        let Some(format) = named.or_else(|| format_of_path(&path)) else {
+            let what = format!("source `{}`: the path `{path}` does not tell the format", source.name);
+            let mend = "add `format = \"parquet\"`, `\"csv\"`, `\"arrow\"` or `\"json-lines\"`";
+            return Err(At::new(Problem::new(Code("unknown-format"), what, mend), source.at));
+        };
+        let columns: BTreeMap<_, _> =
+            decl.columns.iter().map(|it| (it.name.clone(), it.value.0.clone())).collect();
+        Ok(SourceSpec {
+            format,
+            path,
+            time_index: decl.time_index.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?,
+            identifiers: decl.identifiers.clone(),
+            columns,
+            sort: decl.sort.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?.unwrap_or(false),
+        })
+    }
+}

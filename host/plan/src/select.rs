@@ -1,0 +1,74 @@
+//! Which nodes of a plan a run is about.
+
+use crate::nearest::did_you_mean;
+use crate::{Code, Plan, Problem};
+
+/// What to run. A family's name stands for all its members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    #[default]
+    All,
+    /// The node and all that it depends on.
+    Node(String),
+    /// The node alone.
+    Only(String),
+    /// What the node depends on, without itself.
+    DepsOnly(String),
+}
+
+impl Plan {
+    /// For each node whether it is selected. Errors: `unknown-node`.
+    pub fn select(&self, selection: &Selection) -> Result<Vec<bool>, Problem> {
+        let name = match selection {
+            Selection::All => return Ok(vec![true; self.nodes.len()]),
+            Selection::Node(name) | Selection::Only(name) | Selection::DepsOnly(name) => name,
+        };
+        let mut named: Vec<bool> =
+            self.nodes.iter().map(|it| it.name == *name || it.family == *name).collect();
+        if !named.contains(&true) {
+            return Err(self.unknown_node(name));
+        }
+        if matches!(selection, Selection::Only(_)) {
+            return Ok(named);
+        }
+        let asked = named.clone();
+        // Members stand before their consumers.
+        for index in (0..self.nodes.len()).rev().filter(|it| asked[*it] || named[*it]).collect::<Vec<_>>() {
+            self.mark_needs(index, &mut named);
+        }
+        if matches!(selection, Selection::DepsOnly(_)) {
+            for (mark, _) in named.iter_mut().zip(&asked).filter(|(_, asked)| **asked) {
+                *mark = false;
+            }
+        }
+        Ok(named)
+    }
+
+    /// Marks all that a node depends on.
+    fn mark_needs(&self, node: usize, marks: &mut [bool]) {
+        let mut open = vec![node];
+        while let Some(index) = open.pop() {
+            for member in self.nodes[index].inputs.iter().flat_map(|it| &it.members) {
+                if !marks[member.node] {
+                    marks[member.node] = true;
+                    open.push(member.node);
+                }
+            }
+        }
+    }
+
+    fn unknown_node(&self, name: &str) -> Problem {
+        let mut known: Vec<&str> = Vec::new();
+        for node in &self.nodes {
+            if known.last() != Some(&node.family.as_str()) {
+                known.push(&node.family);
+            }
+        }
+        let family = name.split('[').next().unwrap_or(name);
+        if name.contains('[') && known.contains(&family) {
+            known = self.nodes.iter().filter(|it| it.family == family).map(|it| it.name.as_str()).collect();
+        }
+        let what = format!("pipeline `{}` has no node `{name}`", self.pipeline);
+        Problem::new(Code("unknown-node"), what, did_you_mean(name, "node", known))
+    }
+}
