@@ -1,0 +1,56 @@
+//! Tables as Parquet in a folder: sources in, snapshots out, an in-memory cache of decoded tables.
+//!
+//! The only crate that names Parquet, and the only one that reads source files. It decides nothing about runs: it is
+//! told which table to write and says what it wrote. A table is its manifest: what has no manifest is no table, and a
+//! manifest is put in place by one rename, so that a crash at any moment leaves the old table or the new one.
+//!
+//! ```text
+//! <lake>/tidemill-lake.json                     format version
+//! <lake>/.lock                                  flock; says who writes
+//! <lake>/<start>_<end>/<table>/part-*.parquet   data, named per attempt
+//! <lake>/<start>_<end>/<table>/manifest.json    written last
+//! ```
+
+mod blocks;
+mod cache;
+mod decode;
+mod digest;
+mod error;
+mod export;
+mod files;
+mod folder;
+mod index;
+mod lake;
+mod leftovers;
+mod lock;
+mod manifest;
+mod merge;
+mod options;
+mod part;
+mod progress;
+mod reader;
+mod shape;
+mod source;
+mod time;
+mod value;
+mod writer;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod fixture;
+
+pub use cache::CacheUse;
+pub use error::LakeError;
+pub use export::{ExportError, ExportFormat, export, with_plain_zones};
+pub use folder::WindowFolder;
+pub use lake::{Lake, TableEntry};
+pub use lock::Holder;
+pub use manifest::{Block, Manifest, Part, Provenance, TimeRange};
+pub use options::{Access, Durability, Options, ReadOptions, WriterOptions};
+pub use progress::{IDENTIFIERS_MAX, KeyProgress};
+pub use reader::TableReader;
+pub use source::{SourceError, SourceFile, SourceReader, open_source, source_files};
+pub use writer::TableWriter;
