@@ -1,0 +1,58 @@
+//! Takes any number of tables and writes one row: the cost of fanning in.
+
+wit_bindgen::generate!({ path: "../../../wit", world: "task" });
+
+use exports::tidemill::task::handler::{Arity, Description, Error, Guest, Hints, InputPort, OutputPort};
+use tidemill::task::arrow::{Array, Field, Node, Schema};
+use tidemill::task::context;
+use tidemill::task::data::{ColumnValue, create};
+
+struct Gather;
+
+fn schema() -> Schema {
+    let field = Field {
+        name: "value".into(),
+        format: "l".into(),
+        nullable: false,
+        metadata: vec![],
+        children: 0,
+        dictionary: false,
+        flags: 0,
+    };
+    Schema { fields: vec![field], metadata: vec![] }
+}
+
+impl Guest for Gather {
+    fn describe() -> Description {
+        Description {
+            name: "gather".into(),
+            summary: "writes one row".into(),
+            parameters: r#"{"type": "object", "properties": {"i": {"type": "integer", "default": 0}}}"#
+                .into(),
+            inputs: vec![InputPort {
+                name: "in".into(),
+                summary: "any tables; not read".into(),
+                arity: Arity::Many,
+                columns: Schema { fields: vec![], metadata: vec![] },
+            }],
+            outputs: vec![OutputPort {
+                name: "out".into(),
+                summary: "one row".into(),
+                columns: Some(schema()),
+                time_index: None,
+                identifiers: vec![],
+            }],
+            hints: Hints { memory_bytes: Some(16 << 20) },
+        }
+    }
+
+    fn run() -> Result<(), Error> {
+        let digits: String = context::parameters().chars().filter(char::is_ascii_digit).collect();
+        let value: i64 = digits.parse().unwrap_or(0);
+        let node = Node { length: 1, null_count: 0, buffers: 2, children: 0, dictionary: false };
+        let array = Array { nodes: vec![node], buffers: vec![vec![], value.to_le_bytes().to_vec()] };
+        create("out", &schema())?.write(1, &[ColumnValue::Fresh(array)])
+    }
+}
+
+export!(Gather);
