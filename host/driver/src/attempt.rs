@@ -1,0 +1,309 @@
+//! One attempt: is a result there already; if not, read the source or run the task, then commit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde_json::Value;
+use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
+use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Work};
+use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, MemberInfo, Outcome, Sandbox, Usage};
+
+use crate::failure::NodeFailure;
+use crate::log_file::LogWriter;
+use crate::observer::Observer;
+use crate::record::RunId;
+use crate::table_io::{BoundTable, TableIo, open_writer};
+
+/// What all attempts of a run share.
+pub(crate) struct Shared<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) lake: &'a Lake,
+    /// Where the lake is; `None` for one in memory, which keeps no records and no logs.
+    pub(crate) lake_root: Option<&'a Path>,
+    /// Folder of the pipeline file, which source paths are relative to.
+    pub(crate) base: &'a Path,
+    pub(crate) folder: WindowFolder,
+    pub(crate) sandbox: &'a Sandbox,
+    /// By the plan's order; `None` for sources.
+    pub(crate) components: Vec<Option<Component>>,
+    pub(crate) run: RunId,
+    pub(crate) reuse: Reuse,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
+    /// What each node has committed, by the plan's order; set before anything that reads it starts.
+    pub(crate) tables: Vec<OnceLock<Tables>>,
+}
+
+impl Shared<'_> {
+    fn table(&self, node: usize, output: usize) -> &Arc<Manifest> {
+        let tables = self.tables[node].get().expect("the engine starts a node after what it needs");
+        &tables[output]
+    }
+}
+
+/// Whether a valid result is taken as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    Valid,
+    Never,
+}
+
+/// The committed tables of a node, in the order of its outputs.
+pub(crate) type Tables = Arc<[Arc<Manifest>]>;
+
+#[derive(Debug)]
+pub(crate) enum AttemptEnd {
+    Computed {
+        tables: Tables,
+        usage: Usage,
+        metrics: BTreeMap<String, Value>,
+    },
+    Reused {
+        tables: Tables,
+    },
+    Failed {
+        failure: NodeFailure,
+        usage: Usage,
+    },
+    /// It was told to stop, and has.
+    Stopped,
+}
+
+/// Runs one attempt to its end.
+pub(crate) fn run_attempt(
+    shared: &Shared<'_>,
+    position: usize,
+    attempt: u32,
+    interrupt: &Interrupt,
+) -> AttemptEnd {
+    let node = &shared.plan.nodes[position];
+    let result = match &node.work {
+        Work::Source(spec) => read_source(shared, node, spec, attempt, interrupt),
+        Work::Task(task) => run_task(shared, position, task, attempt, interrupt),
+    };
+    result.unwrap_or_else(|failure| AttemptEnd::Failed { failure, usage: Usage::default() })
+}
+
+/// The cache key of a node's tables.
+pub(crate) fn node_key(
+    node: &PlanNode,
+    plan: &Plan,
+    code: &Digest,
+    snapshots: &[Digest],
+    contract: &str,
+) -> Digest {
+    tidemill_plan::cache_key(&node.update_id, code, snapshots, &plan.window, contract)
+}
+
+/// The snapshots that a node reads, in the order of ports and members; `None` while one is not known.
+pub(crate) fn snapshots<'a>(
+    node: &PlanNode,
+    mut table: impl FnMut(usize, usize) -> Option<&'a Manifest>,
+) -> Option<Vec<Digest>> {
+    let members = node.inputs.iter().flat_map(|it| &it.members);
+    members.map(|it| table(it.node, it.output).map(|it| it.snapshot)).collect()
+}
+
+/// The tables of a node that a key makes valid, if all are there.
+pub(crate) fn valid_tables(
+    lake: &Lake,
+    folder: &WindowFolder,
+    node: &PlanNode,
+    key: &Digest,
+) -> Result<Option<Tables>, NodeFailure> {
+    if node.outputs.is_empty() {
+        // Nothing tells that it has run before.
+        return Ok(None);
+    }
+    let mut tables = Vec::with_capacity(node.outputs.len());
+    for it in &node.outputs {
+        match lake.manifest(folder, &it.name) {
+            Ok(Some(manifest)) if manifest.provenance.cache_key == *key => tables.push(Arc::new(manifest)),
+            // One that cannot be read is written anew.
+            Ok(_) => return Ok(None),
+            // One of a newer version is not ours to overwrite.
+            Err(e @ LakeError::Newer { .. }) => return Err(e.into()),
+            Err(e) if e.is_passing() => return Err(e.into()),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(tables.into()))
+}
+
+fn reusable(shared: &Shared<'_>, node: &PlanNode, key: &Digest) -> Result<Option<AttemptEnd>, NodeFailure> {
+    match shared.reuse {
+        Reuse::Never => Ok(None),
+        Reuse::Valid => {
+            let found = valid_tables(shared.lake, &shared.folder, node, key)?;
+            Ok(found.map(|tables| AttemptEnd::Reused { tables }))
+        }
+    }
+}
+
+/// Of the code that reads sources: raised when reading the same files would give other Arrow.
+pub(crate) const SOURCE_CONTRACT: &str = "source@1";
+
+/// The digest that stands for a source's code and data.
+pub(crate) fn source_digest(files: &[tidemill_lake::SourceFile]) -> Digest {
+    let mut text = String::new();
+    for it in files {
+        text.push_str(&format!("{}\n", it.digest));
+    }
+    Digest::of(text.as_bytes())
+}
+
+fn read_source(
+    shared: &Shared<'_>,
+    node: &PlanNode,
+    spec: &SourceSpec,
+    attempt: u32,
+    interrupt: &Interrupt,
+) -> Result<AttemptEnd, NodeFailure> {
+    let began = std::time::Instant::now();
+    let files = tidemill_lake::source_files(spec, shared.base)?;
+    let code = source_digest(&files);
+    let key = node_key(node, shared.plan, &code, &[], SOURCE_CONTRACT);
+    if let Some(end) = reusable(shared, node, &key)? {
+        return Ok(end);
+    }
+    let mut reader = tidemill_lake::open_source(spec, shared.base, &files, &shared.plan.window)?;
+    let mut table = node.outputs.first().expect("a source has one output").clone();
+    table.time_index = reader.time_index().map(str::to_owned);
+    table.identifiers = reader.identifiers().to_vec();
+    let attempt_name = format!("{}-{attempt}", shared.run);
+    let mut writer = open_writer(shared.lake, &shared.folder, node, &table, reader.schema(), attempt_name)?;
+    let mut usage = Usage { bytes_in: files.iter().map(|it| it.bytes).sum(), ..Usage::default() };
+    while let Some(batch) = reader.next_batch()? {
+        if interrupt.cause().is_some() {
+            return Ok(AttemptEnd::Stopped);
+        }
+        usage.rows_in += batch.num_rows() as u64;
+        writer.write(&batch)?;
+    }
+    let writers = BTreeMap::from([(table.port, writer)]);
+    let tables = commit(shared, node, writers, &key, None, interrupt)?;
+    usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    usage.rows_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.rows).sum();
+    Ok(ended(tables, usage, BTreeMap::new()))
+}
+
+fn run_task(
+    shared: &Shared<'_>,
+    position: usize,
+    task: &TaskUse,
+    attempt: u32,
+    interrupt: &Interrupt,
+) -> Result<AttemptEnd, NodeFailure> {
+    let node = &shared.plan.nodes[position];
+    let component = shared.components[position].as_ref().expect("every task node has its component");
+    let read = snapshots(node, |node, output| Some(&**shared.table(node, output)));
+    let read = read.expect("the engine starts a node after what it needs");
+    let key = node_key(node, shared.plan, &task.digest, &read, tidemill_sandbox::CONTRACT);
+    if let Some(end) = reusable(shared, node, &key)? {
+        return Ok(end);
+    }
+    let mut io = table_io(shared, position, attempt);
+    let table = node.outputs.first().map(|it| it.id.to_string()).unwrap_or_default();
+    let parameters = task.parameters.to_string();
+    let ended = shared.sandbox.run(
+        component,
+        &Attempt {
+            run: &shared.run.0,
+            node: &node.name,
+            table: table.get(..32).unwrap_or_default(),
+            attempt,
+            seed: tidemill_plan::node_seed(&node.update_id),
+            parameters: &parameters,
+            window: shared.plan.window,
+            limits: AttemptLimits {
+                memory_bytes: node.resources.memory_bytes,
+                output_bytes: node.limits.output_bytes,
+                log_bytes: node.limits.log_bytes,
+                time_ms: None,
+                fuel: node.limits.fuel,
+            },
+            interrupt: interrupt.clone(),
+        },
+        &mut io,
+    );
+    match ended.outcome {
+        Outcome::Done => {
+            let writers = io.take_writers();
+            let metrics = std::mem::take(&mut io.metrics);
+            let tables = commit(shared, node, writers, &key, Some(task), interrupt)?;
+            Ok(self::ended(tables, ended.usage, metrics))
+        }
+        Outcome::Failed(failure) => Ok(AttemptEnd::Failed { failure: failure.into(), usage: ended.usage }),
+        Outcome::Interrupted(_) => Ok(AttemptEnd::Stopped),
+    }
+}
+
+fn ended(tables: Option<Tables>, usage: Usage, metrics: BTreeMap<String, Value>) -> AttemptEnd {
+    match tables {
+        Some(tables) => AttemptEnd::Computed { tables, usage, metrics },
+        None => AttemptEnd::Stopped,
+    }
+}
+
+fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableIo<'a> {
+    let node = &shared.plan.nodes[position];
+    let bound = |it: &tidemill_plan::Member| {
+        let from = &shared.plan.nodes[it.node];
+        let key: serde_json::Map<_, _> = from.key.iter().cloned().collect();
+        let member = MemberInfo { node: from.name.clone(), key: Value::Object(key).to_string() };
+        BoundTable { member, manifest: Arc::clone(shared.table(it.node, it.output)) }
+    };
+    let inputs = node.inputs.iter().map(|it| (it.port.clone(), it.members.iter().map(bound).collect()));
+    TableIo {
+        lake: shared.lake,
+        folder: &shared.folder,
+        node,
+        position,
+        attempt,
+        run: &shared.run.0,
+        inputs: inputs.collect(),
+        read_end: shared.plan.window.read_end(),
+        writers: BTreeMap::new(),
+        log: shared.lake_root.map(|it| LogWriter::new(it, &shared.run, &node.name, attempt)),
+        metrics: BTreeMap::new(),
+        checkpoint: &shared.checkpoints[position],
+        observer: shared.observer,
+    }
+}
+
+/// Commits every table of a node; `None` when the attempt was told to stop before. A node counts only when all its
+/// tables carry its key, so a crash between two of them leaves the node to be computed again.
+fn commit(
+    shared: &Shared<'_>,
+    node: &PlanNode,
+    mut writers: BTreeMap<String, TableWriter>,
+    key: &Digest,
+    task: Option<&TaskUse>,
+    interrupt: &Interrupt,
+) -> Result<Option<Tables>, NodeFailure> {
+    if interrupt.cause().is_some() {
+        return Ok(None);
+    }
+    let mut tables = Vec::with_capacity(node.outputs.len());
+    for it in &node.outputs {
+        let Some(writer) = writers.remove(&it.port) else {
+            let what = format!("the task ended without creating output `{}`", it.port);
+            let mend = "create every declared output, also where it has no rows";
+            return Err(NodeFailure::permanent(Code("missing-output"), what, mend));
+        };
+        let provenance = Provenance {
+            cache_key: *key,
+            node: node.name.clone(),
+            task: task.map_or_else(|| node.family.clone(), |it| it.description.name.clone()),
+            component: task.map(|it| it.digest),
+            run: shared.run.0.clone(),
+        };
+        let manifest = writer.finish(provenance).map_err(|e| {
+            let failure = NodeFailure::from(e);
+            NodeFailure { what: format!("output `{}`: {}", it.port, failure.what), ..failure }
+        })?;
+        tables.push(Arc::new(manifest));
+    }
+    Ok(Some(tables.into()))
+}

@@ -1,0 +1,27 @@
+//! Carries out what the engine wants: local mode, in this process, on all cores.
+//!
+//! The lake writes tables, the sandbox runs attempts, the engine decides; none of them knows the others. This
+//! crate introduces them.
+
+mod attempt;
+mod catalog;
+mod failure;
+mod local;
+mod log_file;
+mod observer;
+mod preview;
+mod record;
+mod shape;
+mod table_io;
+
+pub use attempt::Reuse;
+pub use catalog::Components;
+pub use failure::{DriverError, NodeFailure};
+pub use local::{Canceller, Ended, LocalOptions, LocalRun};
+pub use log_file::{LogEntry, LogFile, log_files};
+pub use observer::{Event, NodeEnd, Observer};
+pub use preview::{Preview, Prospect, preview};
+pub use record::{
+    NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord, find_run, list_runs, remove_run,
+};
+pub use tidemill_engine::OnFailure;

@@ -1,0 +1,514 @@
+//! A run in this process: the loop between the engine and the threads that carry attempts out.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tidemill_engine::{
+    AttemptId, Effect, Engine, Event as EngineEvent, Fact, Failure, NodeId, OnFailure, Origin, Outcome,
+    Record, StopCause, Timestamp,
+};
+use tidemill_lake::{Lake, WindowFolder};
+use tidemill_plan::{Code, Machine, Plan, Work};
+use tidemill_sandbox::{Interrupt, InterruptCause};
+
+use crate::attempt::{AttemptEnd, Reuse, Shared, Tables, run_attempt};
+use crate::catalog::Components;
+use crate::failure::{DriverError, NodeFailure};
+use crate::log_file::now_ns;
+use crate::observer::{Event, NodeEnd, Observer};
+use crate::preview::{Preview, Prospect, preview};
+use crate::record::{ErrorRecord, NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord};
+use crate::shape::Shape;
+
+/// How a run is carried out.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// Most attempts at a time.
+    pub jobs: u32,
+    pub machine: Machine,
+    pub on_failure: OnFailure,
+    /// Whether valid results are taken as they are.
+    pub reuse: Reuse,
+    /// The pipeline file, as it was named.
+    pub file: String,
+    /// Its folder, which source paths are relative to.
+    pub base: PathBuf,
+    /// Where the lake is; `None` for one in memory, which keeps no records and no logs.
+    pub lake_root: Option<PathBuf>,
+}
+
+/// What reaches the loop from outside.
+#[derive(Debug)]
+enum Message {
+    Report { attempt: AttemptId, end: Box<AttemptEnd> },
+    Cancel,
+}
+
+/// Cancels a run from any thread; harmless when the run has ended.
+#[derive(Clone, Debug)]
+pub struct Canceller(Sender<Message>);
+
+impl Canceller {
+    pub fn cancel(&self) {
+        // Without a receiver the run has ended already.
+        drop(self.0.send(Message::Cancel));
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub record: RunRecord,
+    /// Why the record could not be kept, although the run ended.
+    pub unsaved: Option<DriverError>,
+}
+
+/// A run that has not begun.
+pub struct LocalRun<'a> {
+    plan: &'a Plan,
+    selected: Vec<bool>,
+    lake: &'a Lake,
+    components: &'a Components,
+    options: LocalOptions,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+}
+
+impl std::fmt::Debug for LocalRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalRun").field("pipeline", &self.plan.pipeline).finish_non_exhaustive()
+    }
+}
+
+/// One attempt handed to a thread.
+struct Job {
+    attempt: AttemptId,
+    position: usize,
+    interrupt: Interrupt,
+}
+
+impl<'a> LocalRun<'a> {
+    #[must_use]
+    pub fn new(
+        plan: &'a Plan,
+        selected: Vec<bool>,
+        lake: &'a Lake,
+        components: &'a Components,
+        options: LocalOptions,
+    ) -> Self {
+        assert_eq!(selected.len(), plan.nodes.len(), "one choice per node of the plan");
+        let jobs = usize::try_from(options.jobs).expect("usize has at least 32 bits");
+        // Room for a report of every attempt and for someone who cancels.
+        let (sender, receiver) = bounded(jobs + 8);
+        Self { plan, selected, lake, components, options, sender, receiver }
+    }
+
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.sender.clone())
+    }
+
+    /// Runs to the end and returns the record, which is also kept in the lake.
+    ///
+    /// # Errors
+    /// When it could not be tried: a needed table is not in the lake, a component is gone, the record cannot be
+    /// written. A failed node is no error but a record that says so.
+    pub fn run(self, observer: &dyn Observer) -> Result<Ended, DriverError> {
+        let began_at = now_ns();
+        let unique = std::hash::RandomState::new().build_hasher().finish();
+        let run = RunId::at(began_at, unique);
+        let mut record =
+            RunRecord::begin(run.clone(), &self.options.file, self.plan, &self.selected, began_at);
+        let shared = self.shared(run, observer)?;
+        let shape = Shape::new(self.plan, &self.selected, &self.options);
+        let engine = Engine::new(shape.spec()).map_err(|e| impossible_run(&e))?;
+        if let Some(root) = &self.options.lake_root {
+            record.save(root)?;
+        }
+        let state = self.carry_out(&shared, &shape, engine, &mut record);
+        record.state = state;
+        record.ended_at = Some(now_ns());
+        let unsaved = self.options.lake_root.as_ref().and_then(|root| record.save(root).err());
+        Ok(Ended { record, unsaved })
+    }
+
+    fn shared<'s>(&'s self, run: RunId, observer: &'s dyn Observer) -> Result<Shared<'s>, DriverError> {
+        let folder = WindowFolder::of(&self.plan.window);
+        let components = self.plan.nodes.iter().map(|node| match &node.work {
+            Work::Source(_) => None,
+            Work::Task(task) => Some(
+                self.components.by_digest(&task.digest).expect("the plan was made with these components"),
+            ),
+        });
+        let components = components.collect();
+        let tables: Vec<OnceLock<Tables>> = self.plan.nodes.iter().map(|_| OnceLock::new()).collect();
+        let needed: Vec<usize> = self.needed_but_not_selected().collect();
+        if !needed.is_empty() {
+            let previews = preview(self.plan, Some(self.lake), &self.options.base);
+            for position in needed {
+                let found = self.stored(&folder, position, &previews[position])?;
+                tables[position].set(found).expect("each is set once");
+            }
+        }
+        Ok(Shared {
+            plan: self.plan,
+            lake: self.lake,
+            lake_root: self.options.lake_root.as_deref(),
+            base: &self.options.base,
+            folder,
+            sandbox: self.components.sandbox(),
+            components,
+            run,
+            reuse: self.options.reuse,
+            observer,
+            checkpoints: self.plan.nodes.iter().map(|_| Mutex::new(None)).collect(),
+            tables,
+        })
+    }
+
+    fn needed_but_not_selected(&self) -> impl Iterator<Item = usize> {
+        let nodes = self.plan.nodes.iter().enumerate().filter(|(position, _)| self.selected[*position]);
+        let needed = nodes.flat_map(|(_, node)| &node.inputs).flat_map(|it| &it.members).map(|it| it.node);
+        needed.filter(|it| !self.selected[*it]).collect::<std::collections::BTreeSet<_>>().into_iter()
+    }
+
+    /// The tables of a node that this run does not compute. Only what a run would reuse is taken: tables of other
+    /// code, data, parameters or as-of would be another result under the same name.
+    fn stored(
+        &self,
+        folder: &WindowFolder,
+        position: usize,
+        preview: &Preview,
+    ) -> Result<Tables, DriverError> {
+        let node = &self.plan.nodes[position];
+        let refused = |what: String| {
+            let mend =
+                format!("run it first, with the same `--set`, window and lake: `--node {}`", node.name);
+            tidemill_plan::Problem::new(Code("table-not-in-lake"), what, mend)
+        };
+        let mut tables = Vec::new();
+        for it in &node.outputs {
+            let Some(manifest) = self.lake.manifest(folder, &it.name)? else {
+                let what = "the lake has no table of node";
+                return Err(refused(format!(
+                    "{what} `{}`, which this run reads and does not compute",
+                    node.name
+                ))
+                .into());
+            };
+            if preview.prospect != Prospect::Reuse {
+                let what =
+                    "is not what a run would give now: its code, data, parameters, inputs or as-of differ";
+                return Err(refused(format!("the table of node `{}` in the lake {what}", node.name)).into());
+            }
+            tables.push(Arc::new(manifest));
+        }
+        Ok(tables.into())
+    }
+
+    fn carry_out(
+        &self,
+        shared: &Shared<'_>,
+        shape: &Shape,
+        engine: Engine,
+        record: &mut RunRecord,
+    ) -> RunState {
+        let jobs = usize::try_from(self.options.jobs).expect("usize has at least 32 bits");
+        let (job_sender, job_receiver) = bounded::<Job>(jobs);
+        let looped = Loop {
+            shared,
+            shape,
+            engine,
+            record,
+            began: Instant::now(),
+            job_sender,
+            interrupts: BTreeMap::new(),
+            failures: BTreeMap::new(),
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.min(shape.len().max(1)) {
+                let (jobs, reports) = (job_receiver.clone(), self.sender.clone());
+                scope.spawn(move || work(shared, &jobs, &reports));
+            }
+            drop(job_receiver);
+            looped.until_ended(&self.receiver)
+            // The loop drops its sender of jobs, and with it the threads end.
+        })
+    }
+}
+
+/// A thread's life: attempts until there are no more.
+fn work(shared: &Shared<'_>, jobs: &Receiver<Job>, reports: &Sender<Message>) {
+    for job in jobs {
+        let attempt =
+            AssertUnwindSafe(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
+        let end = std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().cloned();
+            let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+            let what =
+                format!("the host failed inside: {}", what.unwrap_or_else(|| "without a message".to_owned()));
+            let mend = "this is a defect of Tidemill; please report it with the pipeline and this message";
+            let failure = NodeFailure::permanent(Code("internal"), what, mend);
+            AttemptEnd::Failed { failure, usage: tidemill_sandbox::Usage::default() }
+        });
+        if reports.send(Message::Report { attempt: job.attempt, end: Box::new(end) }).is_err() {
+            return;
+        }
+    }
+}
+
+struct Loop<'a, 'r> {
+    shared: &'a Shared<'a>,
+    shape: &'a Shape,
+    engine: Engine,
+    record: &'r mut RunRecord,
+    began: Instant,
+    job_sender: Sender<Job>,
+    /// Of the attempts that run.
+    interrupts: BTreeMap<AttemptId, Interrupt>,
+    /// The last failure of each node, by the plan's order.
+    failures: BTreeMap<usize, NodeFailure>,
+}
+
+impl Drop for Loop<'_, '_> {
+    /// Whatever ends the loop, nothing goes on without it: the threads are waited for.
+    fn drop(&mut self) {
+        for it in self.interrupts.values() {
+            it.set(InterruptCause::Abandoned);
+        }
+    }
+}
+
+impl Loop<'_, '_> {
+    fn until_ended(mut self, messages: &Receiver<Message>) -> RunState {
+        self.step(EngineEvent::Start);
+        loop {
+            if let Some(state) = self.engine.run_state() {
+                return match state {
+                    tidemill_engine::RunState::Succeeded => RunState::Succeeded,
+                    tidemill_engine::RunState::Failed => RunState::Failed,
+                    tidemill_engine::RunState::Cancelled => RunState::Cancelled,
+                };
+            }
+            match self.receive(messages) {
+                Some(Message::Report { attempt, end }) => self.report(attempt, *end),
+                Some(Message::Cancel) => self.step(EngineEvent::Cancel),
+                None => self.step(EngineEvent::Tick),
+            }
+        }
+    }
+
+    /// The next message, or nothing when the engine wants to be woken first.
+    fn receive(&self, messages: &Receiver<Message>) -> Option<Message> {
+        let Some(wake_at) = self.engine.wake_at() else {
+            return Some(messages.recv().expect("the run itself holds a sender"));
+        };
+        let deadline = self.began + Duration::from_millis(wake_at.0);
+        match messages.recv_deadline(deadline) {
+            Ok(it) => Some(it),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the run itself holds a sender"),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn step(&mut self, event: EngineEvent) {
+        let records = self.engine.decide(self.now(), event);
+        let mut effects = Vec::new();
+        for it in &records {
+            effects.extend(self.engine.apply(it));
+            self.note(it);
+        }
+        for it in effects {
+            self.perform(it);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start { attempt, .. } => {
+                let interrupt = Interrupt::new();
+                self.interrupts.insert(attempt, interrupt.clone());
+                let job = Job { attempt, position: self.shape.position(attempt.node), interrupt };
+                self.job_sender.send(job).expect("the threads live as long as the loop");
+            }
+            Effect::Stop { attempt, cause } => {
+                let cause = match cause {
+                    StopCause::Timeout => InterruptCause::TimedOut,
+                    StopCause::Cancel | StopCause::FailFast => InterruptCause::Cancelled,
+                };
+                if let Some(it) = self.interrupts.get(&attempt) {
+                    it.set(cause);
+                }
+            }
+            // The loop asks the engine itself when to wake.
+            Effect::Wake { .. } => {}
+        }
+    }
+
+    /// Takes the end of an attempt in; one that the engine has given up changes nothing.
+    fn report(&mut self, attempt: AttemptId, end: AttemptEnd) {
+        self.interrupts.remove(&attempt);
+        let position = self.shape.position(attempt.node);
+        let outcome = if self.engine.is_live(attempt) { self.take(position, end) } else { Outcome::Stopped };
+        self.step(EngineEvent::Report { attempt, outcome });
+    }
+
+    fn take(&mut self, position: usize, end: AttemptEnd) -> Outcome {
+        let node = &mut self.record.nodes[position];
+        match end {
+            AttemptEnd::Computed { tables, usage, metrics } => {
+                node.wall_us = usage.wall_us;
+                node.memory_peak_bytes = usage.memory_peak_bytes;
+                node.metrics = metrics;
+                self.keep(position, tables);
+                Outcome::Succeeded(Origin::Computed)
+            }
+            AttemptEnd::Reused { tables } => {
+                self.keep(position, tables);
+                Outcome::Succeeded(Origin::Reused)
+            }
+            AttemptEnd::Failed { failure, usage } => {
+                node.wall_us = usage.wall_us;
+                node.memory_peak_bytes = usage.memory_peak_bytes;
+                let kind = if failure.retryable { Failure::Retryable } else { Failure::Permanent };
+                self.failures.insert(position, failure);
+                Outcome::Failed(kind)
+            }
+            AttemptEnd::Stopped => Outcome::Stopped,
+        }
+    }
+
+    fn keep(&mut self, position: usize, tables: Tables) {
+        let outputs = &self.shared.plan.nodes[position].outputs;
+        self.record.nodes[position].tables = outputs
+            .iter()
+            .zip(tables.iter())
+            .map(|(output, it)| TableRecord {
+                port: output.port.clone(),
+                table: it.table.0.clone(),
+                rows: it.rows,
+                bytes: it.bytes,
+                snapshot: it.snapshot.to_string(),
+            })
+            .collect();
+        self.shared.tables[position].set(tables).expect("a node succeeds once");
+    }
+
+    /// Writes a fact into the record and tells whoever watches.
+    fn note(&mut self, record: &Record) {
+        match record.fact {
+            Fact::AttemptBegan { attempt, .. } => {
+                let position = self.shape.position(attempt.node);
+                self.record.nodes[position].attempts = attempt.number;
+                self.shared.observer.on(Event::AttemptBegan { node: position, attempt: attempt.number });
+            }
+            Fact::AttemptToldToStop { attempt, cause: StopCause::Timeout, .. } => {
+                let position = self.shape.position(attempt.node);
+                self.failures.insert(position, self.timed_out(position));
+            }
+            Fact::RetryScheduled { node, due } => {
+                let position = self.shape.position(node);
+                if let Some(failure) = self.failures.get(&position) {
+                    let attempt = self.record.nodes[position].attempts;
+                    let delay_ms = due.0.saturating_sub(record.at.0);
+                    self.shared.observer.on(Event::RetryScheduled {
+                        node: position,
+                        attempt,
+                        delay_ms,
+                        failure,
+                    });
+                }
+            }
+            Fact::NodeSucceeded { node, origin } => self.note_success(node, origin),
+            Fact::NodeFailed { node } => self.note_failure(node),
+            Fact::NodeSkipped { node, because } => {
+                let (position, because_of) = (self.shape.position(node), self.shape.position(because));
+                let node = &mut self.record.nodes[position];
+                node.state = NodeState::Skipped;
+                node.because_of = Some(self.shared.plan.nodes[because_of].name.clone());
+                self.shared
+                    .observer
+                    .on(Event::NodeEnded { node: position, end: NodeEnd::Skipped { because_of } });
+            }
+            Fact::NodeCancelled { node } => {
+                let position = self.shape.position(node);
+                self.record.nodes[position].state = NodeState::Cancelled;
+                self.shared.observer.on(Event::NodeEnded { node: position, end: NodeEnd::Cancelled });
+            }
+            Fact::RunBegan
+            | Fact::RunCancelled
+            | Fact::RunEnded { .. }
+            | Fact::AttemptToldToStop { .. }
+            | Fact::AttemptEnded { .. }
+            | Fact::RetryDue { .. } => {}
+        }
+    }
+
+    fn note_success(&mut self, node: NodeId, origin: Origin) {
+        let position = self.shape.position(node);
+        let node: &mut NodeRecord = &mut self.record.nodes[position];
+        let rows = node.tables.iter().map(|it| it.rows).sum();
+        let end = match origin {
+            Origin::Computed => {
+                node.state = NodeState::Computed;
+                let bytes = node.tables.iter().map(|it| it.bytes).sum();
+                NodeEnd::Computed { rows, bytes, wall_us: node.wall_us }
+            }
+            Origin::Reused => {
+                node.state = NodeState::Reused;
+                NodeEnd::Reused { rows }
+            }
+        };
+        self.shared.observer.on(Event::NodeEnded { node: position, end });
+    }
+
+    fn note_failure(&mut self, node: NodeId) {
+        let position = self.shape.position(node);
+        let failure = self.failures.remove(&position).unwrap_or_else(|| self.lost(position));
+        let node: &mut NodeRecord = &mut self.record.nodes[position];
+        node.state = NodeState::Failed;
+        node.error = Some(ErrorRecord {
+            code: failure.code.0.to_owned(),
+            what: failure.what.clone(),
+            mend: failure.mend.clone(),
+        });
+        self.shared
+            .observer
+            .on(Event::NodeEnded { node: position, end: NodeEnd::Failed { failure: &failure } });
+    }
+
+    fn timed_out(&self, position: usize) -> NodeFailure {
+        let node = &self.shared.plan.nodes[position];
+        let limit = Duration::from_millis(node.timeout_ms.unwrap_or_default());
+        NodeFailure {
+            code: Code("timeout"),
+            what: format!("node `{}` did not end within its timeout of {limit:?}", node.name),
+            mend: "raise the node's `timeout`, or make the task do less".to_owned(),
+            retryable: true,
+        }
+    }
+
+    fn lost(&self, position: usize) -> NodeFailure {
+        let what =
+            format!("an attempt of node `{}` ended without a result", self.shared.plan.nodes[position].name);
+        NodeFailure::permanent(Code("internal"), what, "this is a defect of Tidemill; please report it")
+    }
+}
+
+/// The planner checks all that the engine refuses.
+fn impossible_run(error: &tidemill_engine::SpecError) -> tidemill_plan::Problem {
+    tidemill_plan::Problem::new(
+        Code("internal"),
+        format!("the engine refuses the plan: {error}"),
+        "this is a defect of Tidemill; please report it with the pipeline",
+    )
+}

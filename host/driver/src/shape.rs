@@ -1,0 +1,72 @@
+//! The plan as the engine sees it: only the nodes of this run, numbered anew.
+
+use tidemill_engine::{Capacity, NodeId, NodeSpec, Resources, Retry, RetryPolicy, RunSpec};
+use tidemill_plan::{Plan, PlanNode};
+
+use crate::local::LocalOptions;
+
+/// Between positions in the plan and the engine's numbers.
+pub(crate) struct Shape {
+    spec: RunSpec,
+    /// By the engine's number.
+    positions: Vec<usize>,
+}
+
+impl Shape {
+    pub(crate) fn new(plan: &Plan, selected: &[bool], options: &LocalOptions) -> Self {
+        let positions: Vec<usize> = (0..plan.nodes.len()).filter(|it| selected[*it]).collect();
+        let mut numbers = vec![None; plan.nodes.len()];
+        for (number, position) in positions.iter().enumerate() {
+            numbers[*position] =
+                Some(NodeId(u32::try_from(number).expect("a plan has fewer nodes than u32 has numbers")));
+        }
+        let nodes = positions.iter().map(|it| node_spec(&plan.nodes[*it], &numbers)).collect();
+        // More jobs than cores is a wish to share cores, so it raises what admission counts.
+        let cpus_milli = u64::from(options.machine.cpus_milli).max(u64::from(options.jobs) * 1000);
+        let capacity =
+            Capacity { cpus_milli, memory_bytes: options.machine.memory_bytes, attempts_max: options.jobs };
+        let spec = RunSpec { on_failure: options.on_failure, ..RunSpec::new(nodes, capacity) };
+        Self { spec, positions }
+    }
+
+    pub(crate) fn spec(&self) -> RunSpec {
+        self.spec.clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    pub(crate) fn position(&self, node: NodeId) -> usize {
+        self.positions[usize::try_from(node.0).expect("usize has at least 32 bits")]
+    }
+}
+
+fn node_spec(node: &PlanNode, numbers: &[Option<NodeId>]) -> NodeSpec {
+    let members = node.inputs.iter().flat_map(|it| &it.members);
+    let mut needs: Vec<NodeId> = members.filter_map(|it| numbers[it.node]).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    let policy = match node.retry.policy {
+        tidemill_plan::RetryPolicy::None => RetryPolicy::None,
+        tidemill_plan::RetryPolicy::Fixed => RetryPolicy::Fixed,
+        tidemill_plan::RetryPolicy::Linear => RetryPolicy::Linear,
+        tidemill_plan::RetryPolicy::Exponential => RetryPolicy::Exponential,
+    };
+    NodeSpec {
+        needs,
+        resources: Resources {
+            cpus_milli: node.resources.cpus_milli,
+            memory_bytes: node.resources.memory_bytes,
+        },
+        priority: node.priority,
+        timeout_ms: node.timeout_ms,
+        retry: Retry {
+            policy,
+            max: node.retry.max,
+            delay_ms: node.retry.delay_ms,
+            max_delay_ms: node.retry.max_delay_ms,
+            jitter: node.retry.jitter,
+        },
+    }
+}

@@ -1,0 +1,185 @@
+//! What an attempt sees of the lake: its inputs, clipped to the run's time; its outputs, not yet committed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use serde_json::Value;
+use tidemill_lake::{Lake, Manifest, TableReader, TableWriter, WindowFolder, WriterOptions};
+use tidemill_plan::{Code, PlanNode, PlanTable, Time};
+use tidemill_sandbox::{
+    BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
+};
+
+use crate::failure::NodeFailure;
+use crate::log_file::LogWriter;
+use crate::observer::{Event, Observer};
+
+/// One table bound to a port.
+pub(crate) struct BoundTable {
+    pub(crate) member: MemberInfo,
+    pub(crate) manifest: Arc<Manifest>,
+}
+
+/// A writer that the sandbox fills and the driver commits.
+type SharedWriter = Arc<Mutex<Option<TableWriter>>>;
+
+pub(crate) struct TableIo<'a> {
+    pub(crate) lake: &'a Lake,
+    pub(crate) folder: &'a WindowFolder,
+    pub(crate) node: &'a PlanNode,
+    pub(crate) position: usize,
+    pub(crate) attempt: u32,
+    pub(crate) run: &'a str,
+    pub(crate) inputs: BTreeMap<String, Vec<BoundTable>>,
+    /// First time that may not be read.
+    pub(crate) read_end: Option<Time>,
+    pub(crate) writers: BTreeMap<String, SharedWriter>,
+    /// `None` where runs are not kept.
+    pub(crate) log: Option<LogWriter>,
+    /// Numbers; those that are not finite as text, which JSON has no numbers for.
+    pub(crate) metrics: BTreeMap<String, Value>,
+    /// Shared by the attempts of this node run.
+    pub(crate) checkpoint: &'a Mutex<Option<Vec<u8>>>,
+    pub(crate) observer: &'a dyn Observer,
+}
+
+impl TableIo<'_> {
+    /// The writers, by port, once the attempt has ended.
+    pub(crate) fn take_writers(&mut self) -> BTreeMap<String, TableWriter> {
+        let writers = std::mem::take(&mut self.writers).into_iter();
+        writers
+            .filter_map(|(port, it)| Some((port, it.lock().unwrap_or_else(PoisonError::into_inner).take()?)))
+            .collect()
+    }
+}
+
+/// Opens the writer of one of a node's tables.
+pub(crate) fn open_writer(
+    lake: &Lake,
+    folder: &WindowFolder,
+    node: &PlanNode,
+    table: &PlanTable,
+    schema: SchemaRef,
+    attempt: String,
+) -> Result<TableWriter, NodeFailure> {
+    let options = WriterOptions {
+        schema,
+        time_index: table.time_index.clone(),
+        identifiers: table.identifiers.clone(),
+        mode: node.write_mode,
+        attempt,
+    };
+    Ok(lake.writer(folder, &table.name, options)?)
+}
+
+/// The sandbox says which port a fault is about.
+fn fault(error: tidemill_lake::LakeError) -> Fault {
+    NodeFailure::from(error).into_fault()
+}
+
+impl Host for TableIo<'_> {
+    fn members(&self, port: &str) -> Vec<MemberInfo> {
+        self.inputs.get(port).into_iter().flatten().map(|it| it.member.clone()).collect()
+    }
+
+    fn open(&mut self, port: &str, member: u32, options: ReadOptions) -> Result<Box<dyn BatchReader>, Fault> {
+        let tables = self.inputs.get(port).map_or(&[][..], Vec::as_slice);
+        let position = usize::try_from(member).expect("usize has at least 32 bits");
+        let Some(table) = tables.get(position) else {
+            let what =
+                format!("input `{port}` has {} tables, and the task opened number {member}", tables.len());
+            let mend = "bind a table to the port in the pipeline, or ask `members` before opening";
+            return Err(NodeFailure::permanent(Code("no-such-input"), what, mend).into_fault());
+        };
+        let timed = table.manifest.time_index.is_some();
+        let clipped = match (options.end, self.read_end) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b.filter(|_| timed)),
+        };
+        let options = tidemill_lake::ReadOptions {
+            columns: options.columns,
+            start: options.start,
+            end: clipped,
+            batch_rows_max: options.batch_rows_max.map(|it| usize::try_from(it).unwrap_or(usize::MAX)),
+        };
+        let reader = self.lake.reader(&table.manifest, options).map_err(fault)?;
+        Ok(Box::new(PortReader(reader)))
+    }
+
+    fn create(&mut self, port: &str, schema: SchemaRef) -> Result<Box<dyn BatchWriter>, Fault> {
+        let Some(table) = self.node.outputs.iter().find(|it| it.port == port) else {
+            let what = format!("the plan has no table for output `{port}`");
+            return Err(
+                NodeFailure::permanent(Code("no-such-output"), what, "plan the pipeline again").into_fault()
+            );
+        };
+        let attempt = format!("{}-{}", self.run, self.attempt);
+        let writer = open_writer(self.lake, self.folder, self.node, table, schema, attempt)
+            .map_err(NodeFailure::into_fault)?;
+        let shared = Arc::new(Mutex::new(Some(writer)));
+        self.writers.insert(port.to_owned(), Arc::clone(&shared));
+        Ok(Box::new(PortWriter(shared)))
+    }
+
+    fn progress_of(&mut self, port: &str) -> Result<Vec<ProgressEntry>, Fault> {
+        let Some(table) = self.node.outputs.iter().find(|it| it.port == port) else { return Ok(Vec::new()) };
+        let found = self.lake.manifest(self.folder, &table.name).map_err(fault)?;
+        let Some(manifest) = found else { return Ok(Vec::new()) };
+        let progress = self.lake.progress_of(&manifest).map_err(fault)?;
+        Ok(progress
+            .into_iter()
+            .map(|it| ProgressEntry { identifiers: it.identifiers, last: it.last })
+            .collect())
+    }
+
+    fn log(&mut self, line: LogLine) {
+        if let Some(log) = &mut self.log {
+            // A log that cannot be written must not change what the task computes; the lake's own writes tell
+            // of a full disk.
+            drop(log.write(line));
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: Option<u64>) {
+        self.observer.on(Event::Progress { node: self.position, done, total });
+    }
+
+    fn metric(&mut self, name: &str, value: f64) {
+        let number = serde_json::Number::from_f64(value);
+        let value = number.map_or_else(|| Value::String(value.to_string()), Value::Number);
+        self.metrics.insert(name.to_owned(), value);
+    }
+
+    fn checkpoint_save(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
+        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        Ok(())
+    }
+
+    fn checkpoint_load(&mut self) -> Option<Vec<u8>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct PortReader(TableReader);
+
+impl BatchReader for PortReader {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>, Fault> {
+        self.0.next_batch().map_err(fault)
+    }
+}
+
+struct PortWriter(SharedWriter);
+
+impl BatchWriter for PortWriter {
+    fn write(&mut self, batch: RecordBatch) -> Result<(), Fault> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writer.as_mut().expect("the driver takes the writer after the attempt has ended");
+        writer.write(&batch).map_err(fault)
+    }
+}
