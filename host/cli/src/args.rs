@@ -1,0 +1,252 @@
+//! What can be typed. No I/O here, and no defaults that depend on the machine.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::Ending;
+
+/// Runs pipelines of sandboxed data tasks.
+///
+/// A pipeline is a file that names nodes; each node's logic is a WebAssembly component; nodes exchange Arrow tables.
+/// Results stay in a lake folder as Parquet, and an unchanged node is never computed twice.
+#[derive(Debug, Parser)]
+#[command(name = "tidemill", version, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start something new from a template
+    New(NewArgs),
+    /// Compile task crates to components
+    Build(BuildArgs),
+    /// Show what a component says of itself, and what it imports
+    Inspect(InspectArgs),
+    /// Show what would run: nodes, values, tables, and what would be reused
+    Plan(PlanArgs),
+    /// Run a pipeline in this process, on all cores
+    Run(RunArgs),
+    /// List the tables of a lake
+    Tables(TablesArgs),
+    /// Print or export a table
+    Show(ShowArgs),
+    /// Print what the tasks of a run logged
+    Logs(LogsArgs),
+    /// Remove tables or runs from a lake
+    Clean(CleanArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NewArgs {
+    #[command(subcommand)]
+    pub(crate) what: NewWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NewWhat {
+    /// A task crate that builds, with one test
+    Task {
+        /// Name of the task: lower-case letters, digits, `_` and `-`; also the folder's name unless a path is given
+        name: String,
+        /// Where the guest SDK (guest-sdk/rust of Tidemill's repository) is
+        #[arg(long, env = "TIDEMILL_SDK", value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildArgs {
+    /// Task crates, or folders that hold some
+    #[arg(default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Folder for the components; default: `components` beside the nearest pipeline.toml, else in PATH
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InspectArgs {
+    /// A component file (.wasm)
+    pub(crate) component: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which plan: the pipeline and what is bound to it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanOf {
+    /// A pipeline file, or a folder that holds a pipeline.toml
+    pub(crate) pipeline: PathBuf,
+    /// Bind a parameter; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// First time no longer part of the run's window
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Hide every row later than this time from all tasks
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Only this node and what it depends on
+    #[arg(long, value_name = "NODE", group = "selection")]
+    pub(crate) node: Option<String>,
+    /// Only this node; what it reads must be in the lake
+    #[arg(long, value_name = "NODE", group = "selection")]
+    pub(crate) only: Option<String>,
+    /// Only what this node depends on
+    #[arg(long, value_name = "NODE", group = "selection")]
+    pub(crate) deps_only: Option<String>,
+    /// Compute even what could be reused
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LakeArg {
+    /// The folder where tables live; `:memory:` keeps nothing
+    #[arg(long = "lake", env = "TIDEMILL_LAKE", value_name = "DIR", default_value = "lake")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) of: PlanOf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) of: PlanOf,
+    /// Most attempts at a time; default: the number of cores
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+    /// After a failure, go on with the nodes that do not depend on it
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TablesArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+    Arrow,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// A table's name, the beginning of one, or the name of the node that wrote it
+    pub(crate) table: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Rows to print; default: 20 on a table, all in an export
+    #[arg(long, short, value_name = "N")]
+    pub(crate) rows: Option<usize>,
+    /// Columns to print, separated by commas
+    #[arg(long, short, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Only rows from this time on
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// Only rows before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Print the last rows instead of the first
+    #[arg(long)]
+    pub(crate) tail: bool,
+    /// How to write it; default: table, or what the ending of FILE says
+    #[arg(long, short, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogsArgs {
+    /// A run's id, the beginning of one, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Only this node
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Only this attempt
+    #[arg(long, value_name = "K")]
+    pub(crate) attempt: Option<u32>,
+    /// Go on printing until the run ends
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CleanArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Remove these tables (names, or the nodes that wrote them)
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Remove these runs and their logs
+    #[arg(long = "run", value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
+    /// Remove every table
+    #[arg(long)]
+    pub(crate) all_tables: bool,
+    /// Remove every run and its logs
+    #[arg(long)]
+    pub(crate) all_runs: bool,
+    /// Narrow to what is older, for example 7d or 12h
+    #[arg(long, value_name = "AGE")]
+    pub(crate) older_than: Option<String>,
+    /// Do it; without this flag, only what would be removed is listed
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Ending> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "tidemill", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,58 @@
+//! The `tidemill` binary: what was typed, then what it means. stdout is data, stderr is talk.
+
+mod args;
+mod build;
+mod clean;
+mod complain;
+mod inspect;
+mod lake_dir;
+mod logs;
+mod machine;
+mod new_task;
+mod plan;
+mod progress;
+mod quantity;
+mod run;
+mod show;
+mod table_view;
+mod tables;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How a command ended, as an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// 0.
+    Done,
+    /// 1: a run was tried and failed.
+    Failed,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::New(it) => new_task::new(&it),
+        Command::Build(it) => build::build(&it),
+        Command::Inspect(it) => inspect::inspect(&it),
+        Command::Plan(it) => plan::plan(&it),
+        Command::Run(it) => run::run(&it),
+        Command::Tables(it) => tables::tables(&it),
+        Command::Show(it) => show::show(&it),
+        Command::Logs(it) => logs::logs(&it),
+        Command::Clean(it) => clean::clean(&it),
+        Command::Completions(it) => args::completions(&it),
+    };
+    match result {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::from(1),
+        Err(error) => complain::exit(&error),
+    }
+}

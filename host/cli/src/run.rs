@@ -1,0 +1,252 @@
+//! `tidemill run`: a pipeline in this process.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tidemill_driver::{
+    Components, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord, RunState,
+};
+use tidemill_plan::{Code, Pipeline, Plan, Problem, Request, Selection, Window};
+use tidemill_sandbox::{Options, Sandbox};
+
+use crate::args::{PlanOf, RunArgs};
+use crate::complain::Problems;
+use crate::machine::this_machine;
+use crate::progress::Progress;
+use crate::{Ending, lake_dir, quantity, table_view};
+
+/// A plan with all that is needed to run it.
+pub(crate) struct Planned {
+    /// As it was named.
+    pub(crate) file: PathBuf,
+    /// The pipeline file's folder.
+    pub(crate) base: PathBuf,
+    pub(crate) plan: Plan,
+    pub(crate) selected: Vec<bool>,
+    pub(crate) components: Components,
+}
+
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
+    let machine = this_machine();
+    let jobs = args.jobs.unwrap_or((machine.cpus_milli / 1000).max(1));
+    let planned = plan_of(&args.of, jobs)?;
+    let lake = lake_dir::open_to_write(&args.of.lake, "tidemill run")?;
+    let options = LocalOptions {
+        jobs,
+        machine,
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
+        reuse: if args.of.force { Reuse::Never } else { Reuse::Valid },
+        file: planned.file.display().to_string(),
+        base: planned.base.clone(),
+        lake_root: lake.root().map(Path::to_path_buf),
+    };
+    let local = LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options);
+    cancel_on_signal(&local)?;
+    let progress = Progress::start(&planned.plan, &planned.selected);
+    let result = local.run(&progress);
+    progress.finish();
+    let ended = result.map_err(|e| e.problem())?;
+    let record = ended.record;
+    let mut ending = if record.state == RunState::Succeeded { Ending::Done } else { Ending::Failed };
+    if let Some(error) = ended.unsaved {
+        crate::complain::talk!("{}", error.problem());
+        ending = Ending::Failed;
+    }
+    // Whoever reads stdout may have gone away; that changes nothing about how the run ended.
+    match report(args, &record) {
+        Err(error) if !crate::complain::is_broken_pipe(&error) => Err(error),
+        _ => Ok(ending),
+    }
+}
+
+/// The first signal cancels the run; another ends the process at once, which loses nothing that is committed.
+fn cancel_on_signal(local: &LocalRun<'_>) -> anyhow::Result<()> {
+    /// What a shell reports of a program that an interrupt ended.
+    const INTERRUPTED: i32 = 130;
+    let canceller = local.canceller();
+    let told = std::sync::atomic::AtomicBool::new(false);
+    ctrlc::set_handler(move || {
+        if told.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            std::process::exit(INTERRUPTED);
+        }
+        canceller.cancel();
+    })
+    .context("watch for interrupts")
+}
+
+/// A sandbox for so many attempts at a time, with the user's cache of compiled components.
+pub(crate) fn sandbox(jobs: u32) -> Result<Arc<Sandbox>, Problem> {
+    let options = Options {
+        cache_dir: Options::user_cache_dir(),
+        instances_max: jobs.saturating_add(2),
+        ..Options::default()
+    };
+    let sandbox = Sandbox::new(options).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
+    Ok(Arc::new(sandbox))
+}
+
+/// From what was typed to a plan. Nothing runs, nothing is written.
+pub(crate) fn plan_of(args: &PlanOf, jobs: u32) -> anyhow::Result<Planned> {
+    let file = pipeline_file(&args.pipeline)?;
+    let window = Window {
+        start: time("--start", args.start.as_deref())?,
+        end: time("--end", args.end.as_deref())?,
+        as_of: time("--as-of", args.as_of.as_deref())?,
+    };
+    check_window(&window)?;
+    let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
+    let pipeline: Pipeline = tidemill_plan::parse(&text, &file.display().to_string()).map_err(Problems)?;
+    let base = match file.parent() {
+        Some(it) if !it.as_os_str().is_empty() => it.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let components = Components::new(sandbox(jobs)?, base.clone(), &pipeline);
+    let request = Request {
+        sets: args.sets.clone(),
+        parameters: serde_json::Map::new(),
+        window,
+        machine: this_machine(),
+    };
+    let plan = tidemill_plan::plan(&pipeline, &request, &components).map_err(Problems)?;
+    let selection = match (&args.node, &args.only, &args.deps_only) {
+        (Some(it), _, _) => Selection::Node(it.clone()),
+        (_, Some(it), _) => Selection::Only(it.clone()),
+        (_, _, Some(it)) => Selection::DepsOnly(it.clone()),
+        _ => Selection::All,
+    };
+    let selected = plan.select(&selection)?;
+    Ok(Planned { file, base, plan, selected, components })
+}
+
+/// The file itself, or the pipeline.toml of a folder.
+fn pipeline_file(path: &Path) -> Result<PathBuf, Problem> {
+    let file = if path.is_dir() { path.join("pipeline.toml") } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Problem::new(
+        Code("no-pipeline"),
+        format!("there is no pipeline file at `{}`", file.display()),
+        "name a pipeline file, or a folder that holds a pipeline.toml",
+    ))
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
+    let what = format!("the pipeline file `{}` cannot be read: {error}", file.display());
+    Problem::new(Code("no-pipeline"), what, "check that the file is text and that you may read it")
+}
+
+fn time(flag: &str, text: Option<&str>) -> Result<Option<tidemill_plan::Time>, Problem> {
+    text.map(|it| quantity::parse_time(flag, it)).transpose()
+}
+
+fn check_window(window: &Window) -> Result<(), Problem> {
+    if let (Some(start), Some(end)) = (window.start, window.read_end())
+        && start >= end
+    {
+        return Err(Problem::new(
+            Code("empty-window"),
+            format!("the window from {} to {} holds no time", quantity::time(start), quantity::time(end)),
+            "choose a `--start` before `--end` and not after `--as-of`",
+        ));
+    }
+    Ok(())
+}
+
+/// Results on stdout, the summary on stderr.
+fn report(args: &RunArgs, record: &RunRecord) -> anyhow::Result<()> {
+    if args.of.json {
+        table_view::print_json(&serde_json::to_value(record)?)?;
+    } else {
+        print_tables(record)?;
+    }
+    say_summary(args, record);
+    Ok(())
+}
+
+/// Most rows of the closing table; the rest is in the run's record.
+const NODES_SHOWN: usize = 40;
+
+fn print_tables(record: &RunRecord) -> anyhow::Result<()> {
+    let nodes: Vec<&NodeRecord> = record.nodes.iter().filter(|it| it.state != NodeState::Left).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for node in nodes.iter().take(NODES_SHOWN) {
+        let state = json!(node.state).as_str().unwrap_or_default().to_owned();
+        let is_computed = node.state == NodeState::Computed;
+        let wall =
+            if is_computed { quantity::duration(Duration::from_micros(node.wall_us)) } else { String::new() };
+        if node.tables.is_empty() {
+            rows.push(vec![node.node.clone(), state, String::new(), String::new(), wall, String::new()]);
+            continue;
+        }
+        for it in &node.tables {
+            let (rows_written, bytes) = (quantity::count(it.rows), quantity::bytes(it.bytes));
+            rows.push(vec![
+                node.node.clone(),
+                state.clone(),
+                rows_written,
+                bytes,
+                wall.clone(),
+                it.table.clone(),
+            ]);
+        }
+    }
+    if nodes.len() > NODES_SHOWN {
+        rows.push(vec![format!("… and {} more", nodes.len() - NODES_SHOWN)]);
+    }
+    table_view::print(&["node", "state", "rows", "size", "time", "table"], rows)
+}
+
+fn say_summary(args: &RunArgs, record: &RunRecord) {
+    let number = |state: NodeState| record.nodes.iter().filter(|it| it.state == state).count();
+    let (computed, reused) = (number(NodeState::Computed), number(NodeState::Reused));
+    let elapsed = record.ended_at.unwrap_or(record.began_at) - record.began_at;
+    let elapsed = quantity::duration(Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0)));
+    let failed = record.nodes.iter().filter_map(|it| Some((it, it.error.as_ref()?)));
+    for (node, it) in failed.take(NODES_SHOWN) {
+        crate::complain::talk!(
+            "error[{}]: {}\n  in: node `{}`, attempt {}",
+            it.code,
+            it.what,
+            node.node,
+            node.attempts
+        );
+        if !it.mend.is_empty() {
+            crate::complain::talk!("  to mend: {}", it.mend);
+        }
+    }
+    let run = &record.run;
+    match record.state {
+        RunState::Succeeded if computed == 0 => {
+            crate::complain::talk!(
+                "nothing to compute: {reused} of {reused} nodes reused in {elapsed} (run {run})"
+            );
+        }
+        RunState::Succeeded => {
+            crate::complain::talk!("done: {computed} computed, {reused} reused in {elapsed} (run {run})");
+        }
+        RunState::Failed | RunState::Cancelled | RunState::Running => {
+            let (failed, skipped, cancelled) =
+                (number(NodeState::Failed), number(NodeState::Skipped), number(NodeState::Cancelled));
+            let word = if record.state == RunState::Cancelled { "cancelled" } else { "failed" };
+            crate::complain::talk!(
+                "{word}: {computed} computed, {reused} reused, {failed} failed, {skipped} skipped, {cancelled} cancelled \
+                 in {elapsed} (run {run}); what was computed is kept and reused by the next run"
+            );
+        }
+    }
+    let at_terminal = std::io::stderr().is_terminal() && !args.of.json;
+    if at_terminal
+        && args.of.lake.dir != Path::new(lake_dir::IN_MEMORY)
+        && record.state == RunState::Succeeded
+    {
+        crate::complain::talk!(
+            "tables are in `{}`: `tidemill show NODE` prints one",
+            args.of.lake.dir.display()
+        );
+    }
+}

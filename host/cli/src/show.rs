@@ -1,0 +1,231 @@
+//! `tidemill show`: prints or exports a table.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use tidemill_lake::{ExportFormat, Lake, LakeError, Manifest, ReadOptions, TableEntry, TableReader, export};
+use tidemill_plan::{Code, Problem};
+
+use crate::args::{Format, ShowArgs};
+use crate::{Ending, lake_dir, quantity, table_view, tables};
+
+const ROWS_SHOWN: usize = 20;
+
+pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
+    let lake = lake_dir::open_to_read(&args.lake)?;
+    let entries = lake.tables().map_err(|e| lake_dir::problem(&e))?;
+    tables::require_match(&entries, &args.table)?;
+    let manifest = choose(args, &entries)?;
+    check_columns(args, manifest)?;
+    let batches = Batches::open(args, &lake, manifest)?;
+    match format_of(args)? {
+        Format::Table => print(args, manifest, batches)?,
+        Format::Csv => write(args, batches, ExportFormat::Csv)?,
+        Format::Json => write(args, batches, ExportFormat::JsonLines)?,
+        Format::Parquet => write(args, batches, ExportFormat::Parquet)?,
+        Format::Arrow => write(args, batches, ExportFormat::Arrow)?,
+    }
+    Ok(Ending::Done)
+}
+
+/// The newest of the tables that are meant; says so when there are several.
+fn choose<'a>(args: &ShowArgs, entries: &'a [TableEntry]) -> anyhow::Result<&'a Manifest> {
+    let meant: Vec<&TableEntry> = entries.iter().filter(|it| tables::is_meant(&args.table, it)).collect();
+    let mut readable: Vec<(&TableEntry, &Manifest)> =
+        meant.iter().filter_map(|it| Some((*it, it.state.as_ref().ok()?))).collect();
+    readable.sort_by_key(|(_, manifest)| std::cmp::Reverse(manifest.written_at));
+    let Some((entry, manifest)) = readable.first() else {
+        let error = meant.iter().find_map(|it| it.state.as_ref().err()).map(ToString::to_string);
+        anyhow::bail!("{}", error.unwrap_or_else(|| "the table cannot be read".to_owned()));
+    };
+    if readable.len() > 1 {
+        say_chosen(&args.table, readable.len(), entry);
+    }
+    Ok(manifest)
+}
+
+fn say_chosen(typed: &str, count: usize, chosen: &TableEntry) {
+    crate::complain::talk!(
+        "`{typed}` means {count} tables; this is the newest: {}/{}",
+        chosen.window,
+        chosen.name
+    );
+}
+
+fn check_columns(args: &ShowArgs, manifest: &Manifest) -> Result<(), Problem> {
+    for column in &args.columns {
+        if manifest.schema.field_with_name(column).is_err() {
+            let names: Vec<&str> = manifest.schema.fields().iter().map(|it| it.name().as_str()).collect();
+            let nearest = tidemill_plan::nearest(column, names.iter().copied());
+            let all = names.join(", ");
+            return Err(Problem::new(
+                Code("unknown-column"),
+                format!("table `{}` has no column `{column}`", manifest.table),
+                nearest.map_or_else(
+                    || format!("its columns are: {all}"),
+                    |it| format!("did you mean `{it}`? its columns are: {all}"),
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn format_of(args: &ShowArgs) -> Result<Format, Problem> {
+    let Some(output) = &args.output else { return Ok(args.format.unwrap_or(Format::Table)) };
+    let ending = output.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    let by_ending = match ending {
+        "csv" => Some(Format::Csv),
+        "json" | "jsonl" | "ndjson" => Some(Format::Json),
+        "parquet" => Some(Format::Parquet),
+        "arrow" | "feather" | "ipc" => Some(Format::Arrow),
+        "txt" => Some(Format::Table),
+        _ => None,
+    };
+    args.format.or(by_ending).ok_or_else(|| {
+        Problem::new(
+            Code("unknown-export-format"),
+            format!("the ending of `{}` tells no format", output.display()),
+            "name one with `--format` (table, csv, json, parquet, arrow)",
+        )
+    })
+}
+
+/// The rows that were asked for, batch by batch.
+struct Batches {
+    reader: TableReader,
+    /// Rows before what is wanted.
+    skip: u64,
+    left: u64,
+}
+
+impl Batches {
+    fn open(args: &ShowArgs, lake: &Lake, manifest: &Manifest) -> anyhow::Result<Self> {
+        let time = |flag: &str, it: &Option<String>| {
+            it.as_ref().map(|it| quantity::parse_time(flag, it)).transpose()
+        };
+        let options = ReadOptions {
+            columns: (!args.columns.is_empty()).then(|| args.columns.clone()),
+            start: time("--start", &args.start)?,
+            end: time("--end", &args.end)?,
+            batch_rows_max: None,
+        };
+        let is_table = format_of(args)? == Format::Table && args.output.is_none();
+        let wanted = args.rows.map_or(if is_table { ROWS_SHOWN as u64 } else { u64::MAX }, |it| it as u64);
+        let skip = if args.tail { count(lake, manifest, &options)?.saturating_sub(wanted) } else { 0 };
+        let reader = lake.reader(manifest, options).map_err(|e| lake_dir::problem(&e))?;
+        Ok(Self { reader, skip, left: wanted })
+    }
+
+    /// What of a batch is wanted.
+    fn cut(&mut self, batch: &RecordBatch) -> RecordBatch {
+        let rows = batch.num_rows() as u64;
+        let skipped = self.skip.min(rows);
+        self.skip -= skipped;
+        let taken = (rows - skipped).min(self.left);
+        self.left -= taken;
+        let within = |it: u64| usize::try_from(it).expect("not more than the batch's rows");
+        batch.slice(within(skipped), within(taken))
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 {
+            match self.reader.next_batch() {
+                Ok(Some(batch)) => {
+                    let wanted = self.cut(&batch);
+                    if wanted.num_rows() > 0 {
+                        return Some(Ok(wanted));
+                    }
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    }
+}
+
+/// Rows in a time range; without one, the manifest knows.
+fn count(lake: &Lake, manifest: &Manifest, options: &ReadOptions) -> anyhow::Result<u64> {
+    if options.start.is_none() && options.end.is_none() {
+        return Ok(manifest.rows);
+    }
+    let mut reader = lake.reader(manifest, options.clone()).map_err(|e| lake_dir::problem(&e))?;
+    let mut rows = 0;
+    while let Some(batch) = reader.next_batch().map_err(|e| lake_dir::problem(&e))? {
+        rows += batch.num_rows() as u64;
+    }
+    Ok(rows)
+}
+
+fn print(args: &ShowArgs, manifest: &Manifest, batches: Batches) -> anyhow::Result<()> {
+    let schema = batches.reader.schema();
+    let header: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
+    let options = FormatOptions::new().with_display_error(true);
+    let mut rows = Vec::new();
+    for batch in batches {
+        let batch = tidemill_lake::with_plain_zones(&batch.map_err(|e| lake_dir::problem(&e))?);
+        let columns = batch.columns().iter().map(|it| ArrayFormatter::try_new(it.as_ref(), &options));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|it| it.value(row).to_string()).collect::<Vec<_>>());
+        }
+    }
+    let shown = rows.len() as u64;
+    if let Some(path) = &args.output {
+        let mut text = header.join("\t") + "\n";
+        for row in rows {
+            text.push_str(&(row.join("\t") + "\n"));
+        }
+        return std::fs::write(path, text).with_context(|| format!("write {}", path.display()));
+    }
+    table_view::print(&header, rows)?;
+    say_rows(shown, manifest);
+    Ok(())
+}
+
+fn say_rows(shown: u64, manifest: &Manifest) {
+    if shown < manifest.rows {
+        crate::complain::talk!(
+            "{} of {} rows; `--rows N`, `--tail` show others",
+            quantity::count(shown),
+            quantity::count(manifest.rows)
+        );
+    }
+}
+
+/// Exports to a file, whole or not at all, or to stdout.
+fn write(args: &ShowArgs, mut batches: Batches, format: ExportFormat) -> anyhow::Result<()> {
+    let schema = batches.reader.schema();
+    let Some(path) = &args.output else {
+        let mut out = BufWriter::new(std::io::stdout());
+        export(&mut batches, &schema, format, &mut out)?;
+        return Ok(out.flush()?);
+    };
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let result = write_file(&partial, |out| Ok(export(&mut batches, &schema, format, out).map(drop)?))
+        .and_then(|()| std::fs::rename(&partial, path).with_context(|| format!("write {}", path.display())));
+    if result.is_err() {
+        // Nothing half-written stays; that it could not be removed changes nothing about the error.
+        drop(std::fs::remove_file(&partial));
+    }
+    result
+}
+
+fn write_file(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let file = File::create(path).with_context(|| format!("write {}", path.display()))?;
+    let mut out = BufWriter::new(file);
+    fill(&mut out).with_context(|| format!("write {}", path.display()))?;
+    out.flush().with_context(|| format!("write {}", path.display()))
+}

@@ -1,0 +1,12 @@
+//! Whole-program tests: the built binary from outside. No product code is linked.
+
+mod bad_input;
+mod commands;
+mod examples;
+mod kill;
+mod larger_than_memory;
+mod limits;
+mod program;
+mod readme;
+mod reuse;
+mod sources;
