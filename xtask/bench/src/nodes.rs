@@ -23,6 +23,8 @@ impl Observer for Silent {
 
 pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
     let sandbox = Arc::new(sandbox()?);
+    // Lakes are removed only at the end: ext4 is slow to make files for some seconds after many were removed.
+    let lakes = tempfile::tempdir_in(target())?;
     let mut rows = Vec::new();
     for (name, pipeline, nodes) in [
         ("10,000 wide", wide(), 10_000),
@@ -33,8 +35,9 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
             [("in memory", Where::Memory, 20_000.0), ("with tables on disk", Where::Folder, 1_000.0)]
         {
             let mut speeds = Vec::new();
-            for _ in 0..5 {
-                speeds.push(f64::from(nodes) / once(&sandbox, &pipeline, lake)?);
+            for repeat in 0..5 {
+                let folder = lakes.path().join(format!("{}-{repeat}", rows.len()));
+                speeds.push(f64::from(nodes) / once(&sandbox, &pipeline, lake, &folder)?);
             }
             speeds.sort_by(f64::total_cmp);
             let quantity = |value| Quantity { value, unit: "nodes/s" };
@@ -58,7 +61,7 @@ enum Where {
 }
 
 /// Seconds of one run of the plan; planning is not counted, what a run keeps on disk is.
-fn once(sandbox: &Arc<Sandbox>, text: &str, place: Where) -> anyhow::Result<f64> {
+fn once(sandbox: &Arc<Sandbox>, text: &str, place: Where, folder: &Path) -> anyhow::Result<f64> {
     let base = PathBuf::from(".");
     let pipeline: Pipeline =
         tidemill_plan::parse(text, "bench.toml").map_err(|e| anyhow::anyhow!("{}", e[0]))?;
@@ -69,10 +72,9 @@ fn once(sandbox: &Arc<Sandbox>, text: &str, place: Where) -> anyhow::Result<f64>
         Request { machine, sets: Vec::new(), parameters: serde_json::Map::new(), window: Window::default() };
     let plan =
         tidemill_plan::plan(&pipeline, &request, &components).map_err(|e| anyhow::anyhow!("{}", e[0]))?;
-    let folder = tempfile::tempdir_in(target())?;
     let lake = match place {
         Where::Memory => Lake::in_memory(),
-        Where::Folder => Lake::open(folder.path(), Access::Write { command: "bench".to_owned() })
+        Where::Folder => Lake::open(folder, Access::Write { command: "bench".to_owned() })
             .map_err(|e| anyhow::anyhow!("{e}"))?,
     };
     let options = LocalOptions {
