@@ -1,10 +1,10 @@
 //! A run in this process: the loop between the engine and the threads that carry attempts out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -42,10 +42,14 @@ pub struct LocalOptions {
     pub lake_root: Option<PathBuf>,
 }
 
-/// What reaches the loop from outside.
+/// Enough that who cancels need not wait; more say nothing new.
+const MESSAGES_MAX: usize = 8;
+
+/// What the thread that waits is told.
 #[derive(Debug)]
 enum Message {
-    Report { attempt: AttemptId, end: Box<AttemptEnd> },
+    /// Something may have changed what is waited for.
+    Look,
     Cancel,
 }
 
@@ -102,9 +106,7 @@ impl<'a> LocalRun<'a> {
         options: LocalOptions,
     ) -> Self {
         assert_eq!(selected.len(), plan.nodes.len(), "one choice per node of the plan");
-        let jobs = usize::try_from(options.jobs).expect("usize has at least 32 bits");
-        // Room for a report of every attempt and for someone who cancels.
-        let (sender, receiver) = bounded(jobs + 8);
+        let (sender, receiver) = bounded(MESSAGES_MAX);
         Self { plan, selected, lake, components, options, sender, receiver }
     }
 
@@ -218,48 +220,155 @@ impl<'a> LocalRun<'a> {
         engine: Engine,
         record: &mut RunRecord,
     ) -> RunState {
-        let jobs = usize::try_from(self.options.jobs).expect("usize has at least 32 bits");
-        let (job_sender, job_receiver) = bounded::<Job>(jobs);
+        let threads =
+            usize::try_from(self.options.jobs).expect("usize has at least 32 bits").min(shape.len().max(1));
         let looped = Loop {
             shared,
             shape,
             engine,
             record,
             began: Instant::now(),
-            job_sender,
+            queue: VecDeque::new(),
             interrupts: BTreeMap::new(),
             failures: BTreeMap::new(),
+            health: Health::Sound,
         };
+        let center =
+            Center { looped: Mutex::new(looped), work: Condvar::new(), outside: self.sender.clone() };
         std::thread::scope(|scope| {
-            for _ in 0..jobs.min(shape.len().max(1)) {
-                let (jobs, reports) = (job_receiver.clone(), self.sender.clone());
-                scope.spawn(move || work(shared, &jobs, &reports));
+            for _ in 0..threads {
+                scope.spawn(|| center.work(shared));
             }
-            drop(job_receiver);
-            looped.until_ended(&self.receiver)
-            // The loop drops its sender of jobs, and with it the threads end.
+            center.watch(&self.receiver)
         })
     }
 }
 
-/// A thread's life: attempts until there are no more.
-fn work(shared: &Shared<'_>, jobs: &Receiver<Job>, reports: &Sender<Message>) {
-    for job in jobs {
-        let attempt =
-            AssertUnwindSafe(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
-        let end = std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<String>().cloned();
-            let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-            let what =
-                format!("the host failed inside: {}", what.unwrap_or_else(|| "without a message".to_owned()));
-            let mend = "this is a defect of Tidemill; please report it with the pipeline and this message";
-            let failure = NodeFailure::permanent(Code("internal"), what, mend);
-            AttemptEnd::Failed { failure, usage: tidemill_sandbox::Usage::default() }
-        });
-        if reports.send(Message::Report { attempt: job.attempt, end: Box::new(end) }).is_err() {
-            return;
+/// Where the threads of a run meet. Whoever ends an attempt takes the loop's next step and the next attempt itself:
+/// a chain of nodes then needs no hand-over between threads.
+struct Center<'a, 'r> {
+    looped: Mutex<Loop<'a, 'r>>,
+    /// There is an attempt to take, or the run has ended.
+    work: Condvar,
+    /// To the thread that waits for time and cancellation.
+    outside: Sender<Message>,
+}
+
+impl<'a, 'r> Center<'a, 'r> {
+    fn lock(&self) -> MutexGuard<'_, Loop<'a, 'r>> {
+        self.looped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread's life: attempts until the run has ended.
+    fn work(&self, shared: &Shared<'_>) {
+        let _alarm = Alarm(self);
+        let mut looped = self.lock();
+        while looped.engine.run_state().is_none() && looped.health == Health::Sound {
+            let Some(job) = looped.queue.pop_front() else {
+                looped = self.work.wait(looped).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(looped);
+            let end = attempt(shared, &job);
+            looped = self.lock();
+            let woke_at = looped.engine.wake_at();
+            looped.report(job.attempt, end);
+            self.tell(&looped, 1);
+            if looped.engine.wake_at() != woke_at || looped.engine.run_state().is_some() {
+                // A full channel has the watcher awake already.
+                drop(self.outside.try_send(Message::Look));
+            }
         }
     }
+
+    /// Wakes as many threads as there are attempts to take, less those that are taken anyway.
+    fn tell(&self, looped: &Loop<'_, '_>, taken: usize) {
+        if looped.engine.run_state().is_some() {
+            self.work.notify_all();
+        }
+        for _ in taken..looped.queue.len() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Begins the run, then waits for time to pass, for someone who cancels, and for the end.
+    fn watch(&self, messages: &Receiver<Message>) -> RunState {
+        let _alarm = Alarm(self);
+        let mut event = Some(EngineEvent::Start);
+        loop {
+            let mut looped = self.lock();
+            assert!(looped.health == Health::Sound, "a thread of the run panicked, as told above");
+            if let Some(event) = event.take() {
+                looped.step(event);
+                self.tell(&looped, 0);
+            }
+            if let Some(state) = looped.engine.run_state() {
+                return match state {
+                    tidemill_engine::RunState::Succeeded => RunState::Succeeded,
+                    tidemill_engine::RunState::Failed => RunState::Failed,
+                    tidemill_engine::RunState::Cancelled => RunState::Cancelled,
+                };
+            }
+            let wake_at = looped.engine.wake_at().map(|it| looped.began + Duration::from_millis(it.0));
+            drop(looped);
+            event = match receive(messages, wake_at) {
+                Some(Message::Cancel) => Some(EngineEvent::Cancel),
+                Some(Message::Look) => None,
+                None => Some(EngineEvent::Tick),
+            };
+        }
+    }
+}
+
+/// Ends all threads when one of them panics, so that none waits for a step that nobody takes.
+struct Alarm<'c, 'a, 'r>(&'c Center<'a, 'r>);
+
+impl Drop for Alarm<'_, '_, '_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut looped = self.0.lock();
+        looped.health = Health::Broken;
+        for it in looped.interrupts.values() {
+            it.set(InterruptCause::Abandoned);
+        }
+        self.0.work.notify_all();
+        drop(self.0.outside.try_send(Message::Look));
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Sound,
+    /// A thread panicked while it took a step.
+    Broken,
+}
+
+/// The next message, or nothing when it is time to wake.
+fn receive(messages: &Receiver<Message>, wake_at: Option<Instant>) -> Option<Message> {
+    let Some(deadline) = wake_at else {
+        return Some(messages.recv().expect("the run itself holds a sender"));
+    };
+    match messages.recv_deadline(deadline) {
+        Ok(it) => Some(it),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the run itself holds a sender"),
+    }
+}
+
+/// Runs an attempt; a failure of the host inside it is a failure of the attempt.
+fn attempt(shared: &Shared<'_>, job: &Job) -> AttemptEnd {
+    let attempt = AssertUnwindSafe(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
+    std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+        let what =
+            format!("the host failed inside: {}", what.unwrap_or_else(|| "without a message".to_owned()));
+        let mend = "this is a defect of Tidemill; please report it with the pipeline and this message";
+        let failure = NodeFailure::permanent(Code("internal"), what, mend);
+        AttemptEnd::Failed { failure, usage: tidemill_sandbox::Usage::default() }
+    })
 }
 
 struct Loop<'a, 'r> {
@@ -268,54 +377,16 @@ struct Loop<'a, 'r> {
     engine: Engine,
     record: &'r mut RunRecord,
     began: Instant,
-    job_sender: Sender<Job>,
+    /// Attempts that wait for a thread; never more than the engine admits.
+    queue: VecDeque<Job>,
     /// Of the attempts that run.
     interrupts: BTreeMap<AttemptId, Interrupt>,
     /// The last failure of each node, by the plan's order.
     failures: BTreeMap<usize, NodeFailure>,
-}
-
-impl Drop for Loop<'_, '_> {
-    /// Whatever ends the loop, nothing goes on without it: the threads are waited for.
-    fn drop(&mut self) {
-        for it in self.interrupts.values() {
-            it.set(InterruptCause::Abandoned);
-        }
-    }
+    health: Health,
 }
 
 impl Loop<'_, '_> {
-    fn until_ended(mut self, messages: &Receiver<Message>) -> RunState {
-        self.step(EngineEvent::Start);
-        loop {
-            if let Some(state) = self.engine.run_state() {
-                return match state {
-                    tidemill_engine::RunState::Succeeded => RunState::Succeeded,
-                    tidemill_engine::RunState::Failed => RunState::Failed,
-                    tidemill_engine::RunState::Cancelled => RunState::Cancelled,
-                };
-            }
-            match self.receive(messages) {
-                Some(Message::Report { attempt, end }) => self.report(attempt, *end),
-                Some(Message::Cancel) => self.step(EngineEvent::Cancel),
-                None => self.step(EngineEvent::Tick),
-            }
-        }
-    }
-
-    /// The next message, or nothing when the engine wants to be woken first.
-    fn receive(&self, messages: &Receiver<Message>) -> Option<Message> {
-        let Some(wake_at) = self.engine.wake_at() else {
-            return Some(messages.recv().expect("the run itself holds a sender"));
-        };
-        let deadline = self.began + Duration::from_millis(wake_at.0);
-        match messages.recv_deadline(deadline) {
-            Ok(it) => Some(it),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the run itself holds a sender"),
-        }
-    }
-
     fn now(&self) -> Timestamp {
         Timestamp(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
@@ -338,7 +409,7 @@ impl Loop<'_, '_> {
                 let interrupt = Interrupt::new();
                 self.interrupts.insert(attempt, interrupt.clone());
                 let job = Job { attempt, position: self.shape.position(attempt.node), interrupt };
-                self.job_sender.send(job).expect("the threads live as long as the loop");
+                self.queue.push_back(job);
             }
             Effect::Stop { attempt, cause } => {
                 let cause = match cause {
