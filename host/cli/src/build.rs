@@ -236,7 +236,7 @@ fn compile(toolchain: Toolchain, workspace: &Path, crates: &[TaskCrate]) -> anyh
 
 /// Checks the component, then puts it in its place under the task's name, whole or not at all.
 fn install(sandbox: &Sandbox, it: &TaskCrate, file: &Path) -> anyhow::Result<Built> {
-    let component = sandbox.load(file).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
+    let component = sandbox.load(file).map_err(|e| Problem::from(&e))?;
     let task = component.description().name.clone();
     std::fs::create_dir_all(&it.output).with_context(|| format!("create folder {}", it.output.display()))?;
     let path = it.output.join(format!("{task}.wasm"));

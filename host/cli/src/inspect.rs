@@ -9,8 +9,7 @@ use crate::{Ending, quantity, table_view};
 
 pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<Ending> {
     let sandbox = crate::run::sandbox(1)?;
-    let component =
-        sandbox.load(&args.component).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
+    let component = sandbox.load(&args.component).map_err(|e| Problem::from(&e))?;
     if args.json {
         table_view::print_json(&to_json(&component))?;
     } else {

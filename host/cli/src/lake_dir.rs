@@ -35,5 +35,5 @@ pub(crate) fn require(dir: &Path) -> Result<(), Problem> {
 }
 
 pub(crate) fn problem(error: &tidemill_lake::LakeError) -> Problem {
-    Problem::new(error.code(), error.to_string(), error.mend())
+    error.into()
 }

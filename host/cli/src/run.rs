@@ -85,7 +85,7 @@ pub(crate) fn sandbox(jobs: u32) -> Result<Arc<Sandbox>, Problem> {
         instances_max: jobs.saturating_add(2),
         ..Options::default()
     };
-    let sandbox = Sandbox::new(options).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
+    let sandbox = Sandbox::new(options).map_err(|e| Problem::from(&e))?;
     Ok(Arc::new(sandbox))
 }
 

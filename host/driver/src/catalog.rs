@@ -44,7 +44,7 @@ impl Components {
             return it.clone();
         }
         let result = if path.is_file() {
-            self.sandbox.load(&path).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))
+            self.sandbox.load(&path).map_err(|e| Problem::from(&e))
         } else {
             Err(no_component(reference, &path))
         };

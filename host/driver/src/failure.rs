@@ -80,8 +80,8 @@ impl DriverError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::Lake(it) => Problem::new(it.code(), it.to_string(), it.mend()),
-            Self::Sandbox(it) => Problem::new(it.code(), it.to_string(), it.mend()),
+            Self::Lake(it) => it.into(),
+            Self::Sandbox(it) => it.into(),
             Self::Problem(it) => it.clone(),
             Self::File { .. } => Problem::new(
                 Code("run-record-io"),

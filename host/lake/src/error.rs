@@ -66,6 +66,12 @@ pub enum LakeError {
     Format { table: TableName, verb: &'static str, cause: String },
 }
 
+impl From<&LakeError> for tidemill_plan::Problem {
+    fn from(error: &LakeError) -> Self {
+        Self::new(error.code(), error.to_string(), error.mend())
+    }
+}
+
 impl LakeError {
     /// The stable name of this kind of error.
     #[must_use]
