@@ -44,6 +44,19 @@ fn a_component_without_the_world_is_refused() {
 }
 
 #[test]
+fn a_component_for_a_newer_contract_is_refused() {
+    let text = r#"(component (import "tidemill:task/data@1.7.0" (instance)))"#;
+    refused_component(&wat::parse_str(text).expect("WAT"), &["x.wasm", "1.7.0", "1.0.0", "to mend"]);
+}
+
+#[test]
+fn a_component_that_imports_something_unknown_is_refused() {
+    let text = r#"(component (import "acme:db/query@1.0.0" (instance)))"#;
+    let texts = ["error[unknown-import]", "x.wasm", "`acme:db/query@1.0.0`", "to mend"];
+    refused_component(&wat::parse_str(text).expect("WAT"), &texts);
+}
+
+#[test]
 fn malformed_toml_is_named_with_line_and_column() {
     refused("[pipeline]\nname = \"bad\n", &["pipeline.toml, line 2, column"]);
 }
@@ -82,6 +95,57 @@ fn a_cycle_is_printed() {
          [nodes.a]\ntask = \"identity\"\ninputs = {{ in = \"b\" }}\n[nodes.b]\ntask = \"identity\"\ninputs = {{ in = \"a\" }}\n"
     );
     refused(&text, &["error[cycle]", "`a → b → a`", "to mend"]);
+}
+
+/// Nodes of the guest `identity`, which has one port `in`, after a source `prices`.
+#[track_caller]
+fn refused_nodes(nodes: &str, texts: &[&str]) {
+    let identity = guest("identity");
+    let text = format!("{PIPELINE}[tasks]\nidentity = \"{identity}\"\n{nodes}");
+    refused(&text, texts);
+}
+
+#[test]
+fn a_missing_input_is_named() {
+    refused_nodes("[nodes.x]\ntask = \"identity\"\n", &["error[missing-input]", "`in`", "line 8"]);
+}
+
+#[test]
+fn a_surplus_input_is_named_with_the_nearest() {
+    let text = "[nodes.x]\ntask = \"identity\"\ninputs = { in = \"prices\", inn = \"prices\" }\n";
+    refused_nodes(text, &["error[", "`inn`", "line 10", "`in`"]);
+}
+
+#[test]
+fn a_parameter_that_nothing_uses_is_named() {
+    refused_nodes("[parameters.window]\ntype = \"integer\"\n", &["error[", "`window`", "line 8"]);
+}
+
+#[test]
+fn a_parameter_that_the_task_does_not_have_is_named() {
+    let text = "[nodes.x]\ntask = \"identity\"\ninputs = { in = \"prices\" }\nparameters = { hwo = \"\" }\n";
+    refused_nodes(text, &["error[", "`hwo`", "line 11", "`how`"]);
+}
+
+#[test]
+fn a_family_of_nothing_is_named() {
+    let text = "[nodes.x]\ntask = \"identity\"\ninputs = { in = \"prices\" }\nfor_each = { window = [] }\n";
+    refused_nodes(text, &["error[", "`x`", "window", "line 11"]);
+}
+
+#[test]
+fn two_nodes_that_would_write_one_table_are_named() {
+    let node = |name| format!("[nodes.{name}]\ntask = \"identity\"\ninputs = {{ in = \"prices\" }}\n");
+    refused_nodes(&(node("x") + &node("y")), &["error[duplicate-table]", "`y`", "`x`"]);
+}
+
+#[test]
+fn a_table_that_does_not_fit_its_port_is_named_with_column_and_types() {
+    let bench = Bench::example("etf-replicator");
+    bench.edit("pipeline.toml", "coefficients = \"lasso\", returns", "coefficients = \"returns\", returns");
+    for command in ["plan", "run"] {
+        bench.refused(&[command, "."], &["error[", "replica", "`coefficient`", "line"]);
+    }
 }
 
 #[test]
@@ -128,6 +192,30 @@ fn a_lake_of_a_newer_version_is_refused() {
     for args in [&["run", "."][..], &["tables"], &["show", "x"]] {
         bench.refused(args, &["error[lake-newer]", "99", "to mend"]);
     }
+}
+
+#[test]
+fn a_lake_that_cannot_be_written_is_refused() {
+    // Not even root makes a folder there.
+    Bench::example("hello")
+        .refused(&["run", ".", "--lake", "/proc/lake"], &["error[", "/proc/lake", "to mend"]);
+}
+
+/// A file may not grow past 64 KiB: as a disk that fills up, in the middle of a table.
+#[test]
+fn a_disk_that_fills_up_leaves_whole_tables_only() {
+    let bench = Bench::example("etf-replicator");
+    let tidemill = env!("CARGO_BIN_EXE_tidemill");
+    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{tidemill}' run .");
+    let called = bench.call_program("bash", &["-c", &script]);
+    assert_eq!(called.code, Some(1), "{}{}", called.stdout, called.stderr);
+    assert!(called.stderr.contains("error["), "{}", called.stderr);
+    assert!(called.stderr.contains("to mend"), "{}", called.stderr);
+    for table in bench.json(&["tables"]).as_array().expect("a list") {
+        let name = table["table"].as_str().expect("a name");
+        bench.done(&["show", name, "--rows", "1"]);
+    }
+    bench.run(&[]);
 }
 
 #[test]

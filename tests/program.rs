@@ -62,7 +62,11 @@ impl Bench {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        self.program(env!("CARGO_BIN_EXE_tidemill"), args)
+    }
+
+    fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.folder.path());
         command.env_remove("TIDEMILL_LAKE").env("XDG_CACHE_HOME", cache());
         command
@@ -70,6 +74,11 @@ impl Bench {
 
     pub(crate) fn call(&self, args: &[&str]) -> Called {
         Called::new(&self.command(args).output().expect("start tidemill"))
+    }
+
+    /// Calls another program in this folder.
+    pub(crate) fn call_program(&self, program: &str, args: &[&str]) -> Called {
+        Called::new(&self.program(program, args).output().expect("start a program"))
     }
 
     /// Calls and expects exit code 0.

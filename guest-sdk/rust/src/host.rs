@@ -48,6 +48,8 @@ pub(crate) trait Host {
     fn open(port: &str, member: u32, options: &ReadOptions) -> Result<Self::Input>;
     fn schema(input: &Self::Input) -> Result<SchemaRef>;
     fn next(input: &mut Self::Input) -> Result<Option<Self::Batch>>;
+    /// All rows that are left, as one batch.
+    fn rest(input: &mut Self::Input) -> Result<Option<Self::Batch>>;
     fn rows(batch: &Self::Batch) -> usize;
     /// The caller has checked the position.
     fn column(batch: &Self::Batch, position: usize) -> Self::Column;

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, SchemaRef};
-use arrow_select::concat::concat_batches;
 
 use crate::columns::{self, Columns};
 use crate::host::{Backend, Host, ReadOptions};
@@ -148,10 +147,10 @@ impl<T: Columns> Input<T> {
         Batches { input: self.clone(), state: State::New }
     }
 
-    /// The whole table at once.
+    /// The whole table at once, put together by the host.
     ///
     /// # Errors
-    /// As the host reads it; a column that is not as declared.
+    /// As the host reads it; a table larger than the task's memory limit; a column that is not as declared.
     ///
     /// ```
     /// use tidemill_task::prelude::*;
@@ -159,28 +158,22 @@ impl<T: Columns> Input<T> {
     /// fn whole(prices: Input<RecordBatch>) -> Result<RecordBatch> { prices.read() }
     /// ```
     pub fn read(&self) -> Result<T> {
-        let input = self.open()?;
+        let mut input = self.open()?;
         let schema = Backend::schema(&input).map_err(|it| self.place(it))?;
-        let batches = Input::<RecordBatch> {
-            port: Rc::clone(&self.port),
-            member: self.member,
-            options: self.options.clone(),
-            table: PhantomData,
-        };
-        let mut rows = Rows {
-            batches: Batches { input: batches, state: State::Open(input, SchemaRef::clone(&schema)) },
-        };
-        let first = rows.next().transpose()?;
-        let Some(second) = rows.next().transpose()? else {
-            // One batch, or none: nothing to put together.
-            return T::from_batch(&first.unwrap_or_else(|| RecordBatch::new_empty(schema)))
-                .map_err(|it| self.place(it));
-        };
-        let mut parts: Vec<RecordBatch> = first.into_iter().chain([second]).collect();
-        for it in rows {
-            parts.push(it?);
+        match Backend::rest(&mut input).map_err(|it| self.place(it))? {
+            Some(batch) => self.batch(batch, &schema).read(),
+            None => T::from_batch(&RecordBatch::new_empty(schema)).map_err(|it| self.place(it)),
         }
-        T::from_batch(&concat_batches(&schema, &parts)?).map_err(|it| self.place(it))
+    }
+
+    fn batch(&self, batch: HostBatch, schema: &SchemaRef) -> Batch<T> {
+        Batch {
+            rows: Backend::rows(&batch),
+            batch,
+            schema: SchemaRef::clone(schema),
+            port: Rc::clone(&self.port),
+            table: PhantomData,
+        }
     }
 
     fn open(&self) -> Result<HostInput> {
@@ -270,13 +263,7 @@ impl<T: Columns> Batches<T> {
         }
         let State::Open(input, schema) = &mut self.state else { return Ok(None) };
         let batch = Backend::next(input)?;
-        Ok(batch.map(|it| Batch {
-            rows: Backend::rows(&it),
-            batch: it,
-            schema: SchemaRef::clone(schema),
-            port: Rc::clone(&self.input.port),
-            table: PhantomData,
-        }))
+        Ok(batch.map(|it| self.input.batch(it, schema)))
     }
 }
 

@@ -156,6 +156,10 @@ impl Host for Wit {
         input.next().map(|it| it.map(Rc::new)).map_err(failed)
     }
 
+    fn rest(input: &mut Self::Input) -> Result<Option<Self::Batch>> {
+        input.rest().map(|it| it.map(Rc::new)).map_err(failed)
+    }
+
     fn rows(batch: &Self::Batch) -> usize {
         batch.rows() as usize
     }

@@ -73,10 +73,10 @@ impl Progress {
             NodeEnd::Computed { rows, bytes, wall_us } => {
                 shown.rows += rows;
                 let wall = quantity::duration(Duration::from_micros(wall_us));
-                let (rows, bytes) = (quantity::count(rows), quantity::bytes(bytes));
-                (format!("{name}: {rows} rows, {bytes}, {wall}"), true)
+                let (rows, bytes) = (quantity::rows(rows), quantity::bytes(bytes));
+                (format!("{name}: {rows}, {bytes}, {wall}"), true)
             }
-            NodeEnd::Reused { rows } => (format!("{name}: reused, {} rows", quantity::count(rows)), true),
+            NodeEnd::Reused { rows } => (format!("{name}: reused, {}", quantity::rows(rows)), true),
             NodeEnd::Failed { failure } => (format!("{name}: failed: {}", failure.what), false),
             NodeEnd::Skipped { because_of } => {
                 (format!("{name}: skipped, it needs {}", self.name(because_of)), false)
@@ -84,13 +84,13 @@ impl Progress {
             NodeEnd::Cancelled => (format!("{name}: cancelled"), false),
         };
         let counted = format!("[{}/{}] {line}", shown.done, shown.total);
-        let rows = quantity::count(shown.rows);
+        let rows = quantity::rows(shown.rows);
         match &mut shown.display {
             Display::Bars { main, running, .. } => {
                 if let Some(bar) = running.remove(&node) {
                     bar.finish_and_clear();
                 }
-                main.set_message(format!("{rows} rows"));
+                main.set_message(rows);
                 main.inc(1);
                 if !is_good {
                     main.println(line);

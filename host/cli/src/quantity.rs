@@ -34,6 +34,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// `1 row`, `1,234 rows`.
+pub(crate) fn rows(number: u64) -> String {
+    format!("{} {}", count(number), if number == 1 { "row" } else { "rows" })
+}
+
 pub(crate) fn duration(it: Duration) -> String {
     let seconds = it.as_secs_f64();
     if seconds < 0.001 {
@@ -114,6 +119,7 @@ mod tests {
         assert_eq!(bytes(300 << 20), "300 MiB");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(12), "12");
+        assert_eq!((rows(1), rows(1000)), ("1 row".to_owned(), "1,000 rows".to_owned()));
         assert_eq!(duration(Duration::from_millis(1500)), "1.5 s");
         assert_eq!(duration(Duration::from_secs(125)), "2m05s");
     }

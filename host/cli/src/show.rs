@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tidemill_lake::{ExportFormat, Lake, LakeError, Manifest, ReadOptions, TableEntry, TableReader, export};
@@ -185,7 +184,7 @@ fn print(args: &ShowArgs, manifest: &Manifest, batches: Batches) -> anyhow::Resu
         for row in rows {
             text.push_str(&(row.join("\t") + "\n"));
         }
-        return std::fs::write(path, text).with_context(|| format!("write {}", path.display()));
+        return into_file(path, |out| Ok(out.write_all(text.as_bytes())?));
     }
     table_view::print(&header, rows)?;
     say_rows(shown, manifest);
@@ -210,9 +209,23 @@ fn write(args: &ShowArgs, mut batches: Batches, format: ExportFormat) -> anyhow:
         export(&mut batches, &schema, format, &mut out)?;
         return Ok(out.flush()?);
     };
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    let result = write_file(&partial, |out| Ok(export(&mut batches, &schema, format, out).map(drop)?))
-        .and_then(|()| std::fs::rename(&partial, path).with_context(|| format!("write {}", path.display())));
+    into_file(path, |out| Ok(export(&mut batches, &schema, format, out).map(drop)?))
+}
+
+/// Fills a file beside its place and then puts it there. What is no plain file (a pipe, `/dev/stdout`) is written to as
+/// it is, and a link keeps being one.
+fn into_file(path: &Path, fill: impl FnOnce(&mut dyn Sink) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let place = std::fs::canonicalize(path).unwrap_or_else(|_not_there_yet| path.to_owned());
+    if place.metadata().is_ok_and(|it| !it.is_file()) {
+        let file = File::options().write(true).open(&place).map_err(|e| cannot_write(path, &e))?;
+        return fill_file(file, path, fill);
+    }
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".partial-{}", std::process::id()));
+    let partial = place.with_file_name(name);
+    let file = File::create(&partial).map_err(|e| cannot_write(path, &e))?;
+    let result = fill_file(file, path, fill)
+        .and_then(|()| Ok(std::fs::rename(&partial, &place).map_err(|e| cannot_write(path, &e))?));
     if result.is_err() {
         // Nothing half-written stays; that it could not be removed changes nothing about the error.
         drop(std::fs::remove_file(&partial));
@@ -220,12 +233,24 @@ fn write(args: &ShowArgs, mut batches: Batches, format: ExportFormat) -> anyhow:
     result
 }
 
-fn write_file(
+/// Where an export goes.
+trait Sink: Write + Send {}
+impl<T: Write + Send> Sink for T {}
+
+fn fill_file(
+    file: File,
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>,
+    fill: impl FnOnce(&mut dyn Sink) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let file = File::create(path).with_context(|| format!("write {}", path.display()))?;
     let mut out = BufWriter::new(file);
-    fill(&mut out).with_context(|| format!("write {}", path.display()))?;
-    out.flush().with_context(|| format!("write {}", path.display()))
+    fill(&mut out)?;
+    Ok(out.flush().map_err(|e| cannot_write(path, &e))?)
+}
+
+fn cannot_write(path: &Path, cause: &std::io::Error) -> Problem {
+    Problem::new(
+        Code("export-write"),
+        format!("`{}` cannot be written: {cause}", path.display()),
+        "name a file in a folder that exists and that you may write to",
+    )
 }

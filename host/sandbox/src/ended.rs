@@ -1,6 +1,6 @@
 //! From what wasmtime returned to how the attempt ended: which limit or trap, and where in the task.
 
-use tidemill_plan::Code;
+use tidemill_plan::{Code, size_text};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::attempt::{Failure, Outcome};
@@ -68,8 +68,8 @@ pub(crate) fn trapped(state: &State, error: &wasmtime::Error) -> Failure {
         return permanent(Code("fuel-limit"), what, "compute less, or raise `limits.fuel` of the node");
     }
     if state.memory.refused {
-        let limit = state.limits.memory_bytes;
-        let what = format!("the task needed more than its limit of {limit} bytes of memory{place}");
+        let limit = size_text(state.limits.memory_bytes);
+        let what = format!("the task needed more than its limit of {limit} of memory{place}");
         return permanent(
             Code("memory-limit"),
             what,

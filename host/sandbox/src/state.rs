@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use tidemill_plan::{Code, TaskDescription, Window};
+use tidemill_plan::{Code, TaskDescription, Window, size_text};
 use wasmtime::component::ResourceTable;
 
 use crate::attempt::{AttemptLimits, Failure, Usage};
@@ -30,8 +30,11 @@ pub(crate) struct HeldInput {
     pub(crate) rest: Option<RecordBatch>,
 }
 
-/// One batch.
-pub(crate) struct HeldBatch(pub(crate) RecordBatch);
+/// Rows, at least one, in as many pieces as they came in.
+pub(crate) struct HeldBatch {
+    pub(crate) pieces: Vec<RecordBatch>,
+    pub(crate) rows: u32,
+}
 
 /// One column of one batch.
 pub(crate) struct HeldColumn(pub(crate) ArrayRef);
@@ -169,10 +172,10 @@ impl State {
         if self.log.take(bytes).is_ok() {
             return Ok(());
         }
-        let limit = self.limits.log_bytes;
+        let limit = size_text(self.limits.log_bytes);
         Err(self.fail(Fault {
             code: Code("log-limit"),
-            what: format!("the task logged more than its limit of {limit} bytes"),
+            what: format!("the task logged more than its limit of {limit}"),
             mend: "log less, or raise `limits.log` of the node".into(),
             kind: FailureKind::Permanent,
         }))

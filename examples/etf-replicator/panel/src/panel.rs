@@ -105,11 +105,9 @@ impl Panel {
             (_, Some(_)) => {}
         }
         let expected = &self.identifiers[self.values.len() % self.identifiers.len()];
-        if expected.as_str() < identifier {
-            return Err(self.missing_error(table, expected));
-        }
         if expected != identifier {
-            return Err(out_of_order());
+            let is_missing = expected.as_str() < identifier;
+            return Err(if is_missing { self.missing_error(table, expected) } else { out_of_order() });
         }
         self.values.push(value);
         Ok(())

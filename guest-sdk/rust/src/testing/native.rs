@@ -81,6 +81,13 @@ impl Host for Native {
         Ok((rows > 0).then_some(batch))
     }
 
+    fn rest(input: &mut NativeInput) -> Result<Option<RecordBatch>> {
+        let rows = input.batch.num_rows() - input.at;
+        let batch = input.batch.slice(input.at, rows);
+        input.at += rows;
+        Ok((rows > 0).then_some(batch))
+    }
+
     fn rows(batch: &RecordBatch) -> usize {
         batch.num_rows()
     }

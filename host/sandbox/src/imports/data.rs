@@ -6,10 +6,11 @@ use arrow::array::{Array, ArrayRef};
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use tidemill_plan::{Code, Time};
+use tidemill_plan::{Code, Time, size_text};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
+use crate::attempt::AttemptLimits;
 use crate::contract::DATA;
 use crate::host::{Fault, ReadOptions};
 use crate::lift::{self, Broken, Received};
@@ -33,8 +34,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Ok((read(store, &column)?,))
     })?;
     data.func_wrap("[method]batch.rows", |store: Store<'_>, (batch,): (Resource<HeldBatch>,)| {
-        let rows = store.data().table.get(&batch)?.0.num_rows();
-        Ok((u32::try_from(rows).expect("batches are cut to u32 rows"),))
+        Ok((store.data().table.get(&batch)?.rows,))
     })?;
     data.func_wrap(
         "[method]batch.column",
@@ -45,7 +45,10 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Ok((schema::to_record(schema).expect("checked when the table was opened"),))
     })?;
     data.func_wrap("[method]input.next", |store: Store<'_>, (input,): (Resource<HeldInput>,)| {
-        Ok((next(store, &input)?,))
+        Ok((give(store, &input, next_batch)?,))
+    })?;
+    data.func_wrap("[method]input.rest", |store: Store<'_>, (input,): (Resource<HeldInput>,)| {
+        Ok((give(store, &input, rest)?,))
     })?;
     data.func_wrap(
         "[method]output.write",
@@ -79,17 +82,35 @@ fn column(
     index: u32,
 ) -> wasmtime::Result<Resource<HeldColumn>> {
     let state = store.data_mut();
-    let batch = &state.table.get(batch)?.0;
-    let Some(column) = batch.columns().get(index as usize) else {
-        let fault = Fault::permanent(
+    let pieces = &state.table.get(batch)?.pieces;
+    match whole_column(pieces, index) {
+        Ok(column) => push(state, HeldColumn(column)),
+        Err(fault) => Err(state.fail(fault).into()),
+    }
+}
+
+fn whole_column(pieces: &[RecordBatch], index: u32) -> Result<ArrayRef, Fault> {
+    let width = pieces[0].num_columns();
+    let position = index as usize;
+    if width <= position {
+        return Err(Fault::permanent(
             Code("no-such-column"),
-            format!("the task asks a batch for column {index}; it has {}", batch.num_columns()),
+            format!("the task asks a batch for column {index}; it has {width}"),
             "columns count from 0, in the order of the opened schema",
-        );
-        return Err(state.fail(fault).into());
-    };
-    let held = HeldColumn(Arc::clone(column));
-    push(state, held)
+        ));
+    }
+    if let [batch] = pieces {
+        return Ok(Arc::clone(batch.column(position)));
+    }
+    let parts: Vec<&dyn Array> = pieces.iter().map(|it| it.column(position).as_ref()).collect();
+    arrow::compute::concat(&parts).map_err(|error| {
+        let field = pieces[0].schema_ref().field(position).clone();
+        Fault::permanent(
+            Code("input-too-large"),
+            format!("column `{}` does not fit one array of {}: {error}", field.name(), field.data_type()),
+            "read the table batch by batch",
+        )
+    })
 }
 
 /// Gives out a handle; a guest that hoards them is stopped.
@@ -168,14 +189,19 @@ fn within_input(port: &str, fault: Fault) -> Fault {
 
 type Next = Result<Option<Resource<HeldBatch>>, ErrorRecord>;
 
-fn next(mut store: Store<'_>, input: &Resource<HeldInput>) -> wasmtime::Result<Next> {
+/// Hands out what `take` takes of an input.
+fn give(
+    mut store: Store<'_>,
+    input: &Resource<HeldInput>,
+    take: fn(&mut HeldInput, &AttemptLimits) -> Result<Option<HeldBatch>, Fault>,
+) -> wasmtime::Result<Next> {
     let state = store.data_mut();
     let held = state.table.get_mut(input)?;
-    match next_batch(held) {
+    match take(held, &state.limits) {
         Ok(None) => Ok(Ok(None)),
         Ok(Some(batch)) => {
-            state.usage.rows_in += batch.num_rows() as u64;
-            push(state, HeldBatch(batch)).map(|it| Ok(Some(it)))
+            state.usage.rows_in += u64::from(batch.rows);
+            push(state, batch).map(|it| Ok(Some(it)))
         }
         Err(fault) => {
             let fault = within_input(&held.port, fault);
@@ -184,7 +210,41 @@ fn next(mut store: Store<'_>, input: &Resource<HeldInput>) -> wasmtime::Result<N
     }
 }
 
-fn next_batch(input: &mut HeldInput) -> Result<Option<RecordBatch>, Fault> {
+fn next_batch(input: &mut HeldInput, _: &AttemptLimits) -> Result<Option<HeldBatch>, Fault> {
+    let Some(mut batch) = next_piece(input)? else { return Ok(None) };
+    let rows = batch.num_rows();
+    if input.batch_rows_max < rows {
+        input.rest = Some(batch.slice(input.batch_rows_max, rows - input.batch_rows_max));
+        batch = batch.slice(0, input.batch_rows_max);
+    }
+    let rows = u32::try_from(batch.num_rows()).expect("cut to u32 rows");
+    Ok(Some(HeldBatch { pieces: vec![batch], rows }))
+}
+
+/// Collects no more than could fit into the guest.
+fn rest(input: &mut HeldInput, limits: &AttemptLimits) -> Result<Option<HeldBatch>, Fault> {
+    let (mut pieces, mut rows, mut bytes) = (Vec::new(), 0_usize, 0_u64);
+    while let Some(piece) = next_piece(input)? {
+        rows += piece.num_rows();
+        bytes += piece.columns().iter().map(bytes_of).sum::<u64>();
+        if limits.memory_bytes < bytes || u32::try_from(rows).is_err() {
+            return Err(Fault::permanent(
+                Code("input-too-large"),
+                format!(
+                    "the task reads a whole table of more than its memory limit of {}",
+                    size_text(limits.memory_bytes)
+                ),
+                "read the table batch by batch, or raise `resources.memory` of the node",
+            ));
+        }
+        pieces.push(piece);
+    }
+    let rows = u32::try_from(rows).expect("looked at above");
+    Ok((0 < rows).then_some(HeldBatch { pieces, rows }))
+}
+
+/// The next rows, at least one, as the reader gives them.
+fn next_piece(input: &mut HeldInput) -> Result<Option<RecordBatch>, Fault> {
     let batch = match input.rest.take() {
         Some(rest) => rest,
         None => loop {
@@ -196,12 +256,13 @@ fn next_batch(input: &mut HeldInput) -> Result<Option<RecordBatch>, Fault> {
         },
     };
     assert_eq!(batch.num_columns(), input.schema.fields().len(), "a reader keeps to its schema");
-    let rows = batch.num_rows();
-    if rows <= input.batch_rows_max {
-        return Ok(Some(batch));
-    }
-    input.rest = Some(batch.slice(input.batch_rows_max, rows - input.batch_rows_max));
-    Ok(Some(batch.slice(0, input.batch_rows_max)))
+    Ok(Some(batch))
+}
+
+fn bytes_of(array: &ArrayRef) -> u64 {
+    let bytes =
+        array.to_data().get_slice_memory_size().unwrap_or_else(|_unknown| array.get_array_memory_size());
+    bytes as u64
 }
 
 fn create(
@@ -397,9 +458,7 @@ fn borrowed(
         let what = format!("it is passed through with {} rows, the batch has {rows}", array.len());
         return Ok(Err(Broken { row: None, what }));
     }
-    let bytes =
-        array.to_data().get_slice_memory_size().unwrap_or_else(|_unknown| array.get_array_memory_size());
-    take_output(store.data_mut(), bytes as u64)?;
+    take_output(store.data_mut(), bytes_of(&array))?;
     Ok(Ok(array))
 }
 
@@ -410,7 +469,7 @@ fn take_output(state: &mut State, bytes: u64) -> Result<(), crate::state::Stoppe
     if used > limit {
         return Err(state.fail(Fault::permanent(
             Code("output-limit"),
-            format!("the task wrote more than its limit of {limit} bytes"),
+            format!("the task wrote more than its limit of {}", size_text(limit)),
             "write less, or raise `limits.output` of the node",
         )));
     }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayData, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArray, LargeStringArray,
-    StringArray, StringViewArray, make_array,
+    Array, ArrayData, ArrayRef, BinaryArray, BinaryViewArray, Float64Array, LargeBinaryArray,
+    LargeStringArray, StringArray, StringViewArray, make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, Schema, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use tidemill_plan::Code;
 use tidemill_sandbox::Outcome;
 
-use crate::driver::{LIMITS, TestHost, run};
+use crate::driver::{LIMITS, TestHost, failure, run};
 use crate::guests;
 
 /// SplitMix64.
@@ -277,6 +278,33 @@ fn every_kind_of_array_can_be_passed_through() {
     for seed in 1000..1010 {
         comes_back(&batch(&mut Dice(seed), 100), r#"{"how": "borrowed"}"#, seed);
     }
+}
+
+#[test]
+fn what_is_left_of_a_table_can_be_read_as_one_batch() {
+    for seed in 2000..2010 {
+        let batch = batch(&mut Dice(seed), 100);
+        let pieces = [(0, 5), (5, 0), (5, 40), (45, 55)].map(|(at, rows)| batch.slice(at, rows));
+        let mut host = TestHost { input: Some((batch.schema(), pieces.to_vec())), ..TestHost::default() };
+        let ended = run(&guests::load("identity"), r#"{"how": "rest"}"#, LIMITS, &mut host);
+        assert_eq!(ended.outcome, Outcome::Done, "seed {seed}");
+        assert_eq!(ended.usage.rows_in, 100);
+        let rows: Vec<_> = host.written.lock().unwrap()["out"].1.iter().map(|it| it.num_rows()).collect();
+        assert_eq!(rows, [3, 97]);
+        assert_eq!(host.output().columns(), batch.columns(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_table_larger_than_the_memory_of_its_task_is_not_put_together() {
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1.0; 1 << 20]));
+    let piece = RecordBatch::try_from_iter([("numbers", numbers)]).unwrap();
+    let mut host = TestHost { input: Some((piece.schema(), vec![piece; 9])), ..TestHost::default() };
+    let ended = run(&guests::load("identity"), r#"{"how": "rest"}"#, LIMITS, &mut host);
+    let failure = failure(ended);
+    assert_eq!(failure.code, Code("input-too-large"));
+    assert!(failure.what.starts_with("input `in`: "), "{}", failure.what);
+    assert!(failure.what.contains("64MiB"), "{}", failure.what);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_memory_bomb_ends_at_the_memory_limit() {
     let ended = misbehave("memory-bomb", &mut host);
     assert!(ended.usage.memory_peak_bytes <= LIMITS.memory_bytes);
     assert!(ended.usage.memory_peak_bytes > LIMITS.memory_bytes / 2);
-    fails("memory-bomb", &mut host, "memory-limit", &["67108864 bytes", "memory_bomb"]);
+    fails("memory-bomb", &mut host, "memory-limit", &["64MiB of memory", "memory_bomb"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Writes what it reads: as new arrays, or, with the parameter `"how": "borrowed"`, passed through.
+//! Writes what it reads, as the parameter `how` tells: as new arrays; `borrowed`, passed through; `rest`, a first batch
+//! of at most 3 rows and then all that is left at once.
 
 wit_bindgen::generate!({ path: "../../../wit", world: "task" });
 
@@ -34,12 +35,16 @@ impl Guest for Identity {
 
     fn run() -> Result<(), Error> {
         let borrowed = context::parameters().contains("borrowed");
-        let options = ReadOptions { columns: None, start: None, end: None, batch_rows_max: None };
+        let rest = context::parameters().contains("rest");
+        let batch_rows_max = rest.then_some(3);
+        let options = ReadOptions { columns: None, start: None, end: None, batch_rows_max };
         let input = open("in", 0, &options)?;
         let schema = input.schema();
         let columns = top_level(&schema);
         let output = create("out", &schema)?;
-        while let Some(batch) = input.next()? {
+        let mut batches = 0;
+        while let Some(batch) = if rest && 0 < batches { input.rest()? } else { input.next()? } {
+            batches += 1;
             let columns: Vec<_> = (0..columns).map(|it| batch.column(it)).collect();
             let values: Vec<_> = if borrowed {
                 columns.iter().map(ColumnValue::Borrowed).collect()

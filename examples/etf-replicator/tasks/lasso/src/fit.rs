@@ -3,7 +3,7 @@
 use std::iter;
 
 use crate::moments::{Moments, padded};
-use crate::system::System;
+use crate::system::{System, subtract};
 
 /// A column whose variance is this small a part of its mean square is constant: what is left is rounding.
 const VARIANCE_RELATIVE_MIN: f64 = 1e-12;
@@ -94,7 +94,10 @@ impl Fit {
         for sweep in 1..=stop.sweeps_max {
             let mut change = 0.0_f64;
             for j in 0..self.columns {
-                change = change.max(self.step(j, alpha));
+                let step = self.step(j, alpha);
+                if change < step {
+                    change = step;
+                }
             }
             if change <= stop.change_max {
                 return Ok(sweep);
@@ -160,10 +163,7 @@ impl Fit {
 
     /// `gradient −= change · G[j]`
     fn subtract(&mut self, j: usize, change: f64) {
-        let row = &self.gram[j * self.stride..(j + 1) * self.stride];
-        for (gradient, g) in self.gradient.iter_mut().zip(row) {
-            *gradient -= change * g;
-        }
+        subtract(&mut self.gradient, change, &self.gram[j * self.stride..(j + 1) * self.stride]);
     }
 }
 

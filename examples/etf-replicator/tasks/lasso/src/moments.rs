@@ -7,8 +7,9 @@
 //! anchor. So each row is added twice, and the moments are a plain sum of the window's own rows and of nothing else. The
 //! price is memory: `window / step` matrices.
 
-/// Columns are padded to a multiple of this, so that loops over a row have no remainder to treat.
-const LANES: usize = 4;
+/// Columns are padded to a multiple of this, so that loops over a row have no remainder to treat, and few turns: in the
+/// sandbox each turn of a loop also looks whether the task must stop.
+pub(crate) const LANES: usize = 8;
 
 /// `columns` rounded up to whole lanes.
 pub(crate) fn padded(columns: usize) -> usize {
@@ -72,7 +73,7 @@ impl Moments {
         &self.values[i * self.stride..(i + 1) * self.stride]
     }
 
-    /// Adds rows. The loop over rows is the inner one, so that four sums stay in registers.
+    /// Adds rows. The loop over rows is the inner one, so that the sums of a lane stay in registers.
     fn add(&mut self, rows: &[f64]) {
         let stride = self.stride;
         for (i, sums) in self.values.chunks_exact_mut(stride).enumerate() {

@@ -1,6 +1,6 @@
 //! A small symmetric, positive definite system of linear equations, solved by elimination.
 
-use crate::moments::padded;
+use crate::moments::{LANES, padded};
 
 /// A pivot below this (of a matrix whose diagonal is 1) means that one column is a combination of others.
 const PIVOT_MIN: f64 = 1e-10;
@@ -40,16 +40,15 @@ impl System {
     fn eliminate(&mut self, size: usize, stride: usize) -> Option<()> {
         for j in 0..size {
             let (done, below) = self.rows.split_at_mut((j + 1) * stride);
-            let pivot_row = &done[j * stride..=j * stride + size];
+            let pivot_row = &done[j * stride..];
             let pivot = pivot_row[j];
             if pivot.is_nan() || pivot < PIVOT_MIN {
                 return None;
             }
             for (row, i) in below.chunks_exact_mut(stride).zip(j + 1..size) {
+                // Whole lanes: what they reach left of the diagonal is never read.
                 let factor = pivot_row[i] / pivot;
-                for (value, upper) in row[i..=size].iter_mut().zip(&pivot_row[i..]) {
-                    *value -= factor * upper;
-                }
+                subtract(&mut row[i - i % LANES..], factor, &pivot_row[i - i % LANES..]);
             }
         }
         Some(())
@@ -62,6 +61,15 @@ impl System {
             let row = &self.rows[j * stride..=j * stride + size];
             let known: f64 = row[j + 1..size].iter().zip(&self.solution[j + 1..]).map(|(a, x)| a * x).sum();
             self.solution[j] = (row[size] - known) / row[j];
+        }
+    }
+}
+
+/// `to −= factor · from`, both of whole lanes.
+pub(crate) fn subtract(to: &mut [f64], factor: f64, from: &[f64]) {
+    for (to, from) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(from.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            to[lane] -= factor * from[lane];
         }
     }
 }
