@@ -201,21 +201,32 @@ fn a_lake_that_cannot_be_written_is_refused() {
         .refused(&["run", ".", "--lake", "/proc/lake"], &["error[", "/proc/lake", "to mend"]);
 }
 
-/// A file may not grow past 64 KiB: as a disk that fills up, in the middle of a table.
+/// A file may not grow past 1 MiB: as a disk that fills up in the middle of a table.
 #[test]
 fn a_disk_that_fills_up_leaves_whole_tables_only() {
-    let bench = Bench::example("etf-replicator");
-    let tidemill = env!("CARGO_BIN_EXE_tidemill");
-    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{tidemill}' run .");
+    let bench = Bench::empty();
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let rows: String = (0..300_000).map(|row| format!("{row},{}\n", noise())).collect();
+    bench.write("large.csv", &format!("row,value\n{rows}")).write("small.csv", "row,value\n1,2\n");
+    let text = "[pipeline]\nname = \"full\"\n[sources.small]\npath = \"small.csv\"\n[sources.large]\npath = \"large.csv\"\n";
+    bench.write("pipeline.toml", text);
+    let script =
+        format!("trap '' XFSZ; ulimit -f 1024; exec '{}' run . --jobs 1", env!("CARGO_BIN_EXE_tidemill"));
     let called = bench.call_program("bash", &["-c", &script]);
     assert_eq!(called.code, Some(1), "{}{}", called.stdout, called.stderr);
-    assert!(called.stderr.contains("error["), "{}", called.stderr);
-    assert!(called.stderr.contains("to mend"), "{}", called.stderr);
-    for table in bench.json(&["tables"]).as_array().expect("a list") {
-        let name = table["table"].as_str().expect("a name");
-        bench.done(&["show", name, "--rows", "1"]);
+    for text in ["error[disk-full]", "large", "to mend"] {
+        assert!(called.stderr.contains(text), "{}", called.stderr);
     }
+    let tables = bench.json(&["tables"]);
+    let nodes: Vec<_> = tables.as_array().expect("a list").iter().map(|it| &it["node"]).collect();
+    assert_eq!(nodes, ["small"]);
+    assert_eq!(bench.done(&["show", "small", "--format", "csv"]).stdout, "row,value\n1,2\n");
     bench.run(&[]);
+    assert_eq!(bench.json(&["tables"]).as_array().expect("a list").len(), 2);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn deep_recursion_ends_at_the_stack_limit() {
 fn floods_of_words_end_at_the_log_limit() {
     for what in ["log-flood", "stdout-flood", "endless-line", "metric-flood"] {
         let mut host = TestHost::default();
-        fails(what, &mut host, "log-limit", &["65536 bytes"]);
+        fails(what, &mut host, "log-limit", &["64KiB"]);
         let logged: usize = host.log.iter().map(|it| it.message.len()).sum();
         assert!(logged <= 64 << 10, "{what}: {logged}");
     }
@@ -88,7 +88,7 @@ fn floods_of_words_end_at_the_log_limit() {
 #[test]
 fn an_output_flood_ends_at_the_output_limit() {
     let mut host = TestHost::default();
-    fails("output-flood", &mut host, "output-limit", &["8388608 bytes"]);
+    fails("output-flood", &mut host, "output-limit", &["8MiB"]);
     assert!(host.output().num_rows() > 0);
 }
 
