@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Run a pipeline in this process, on all cores
     Run(RunArgs),
+    /// Run a pipeline at many points of its parameters, sharing what they have in common
+    Sweep(SweepArgs),
     /// List the tables of a lake
     Tables(TablesArgs),
     /// Print or export a table
@@ -141,6 +143,168 @@ pub(crate) struct RunArgs {
     /// After a failure, go on with the nodes that do not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct SweepArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SweepCommand>,
+    #[command(flatten)]
+    pub(crate) run: SweepRunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SweepCommand {
+    /// List the sweeps of a lake
+    List {
+        #[command(flatten)]
+        lake: LakeArg,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print or export the points of a sweep
+    Show {
+        /// A sweep's id, the beginning of one, or `last`
+        #[arg(default_value = "last")]
+        sweep: String,
+        #[command(flatten)]
+        lake: LakeArg,
+        /// Points to print; default: 20 on a table, all in an export
+        #[arg(long, short, value_name = "N")]
+        rows: Option<usize>,
+        /// How to write it; default: table, or what the ending of FILE says
+        #[arg(long, short, value_enum)]
+        format: Option<Format>,
+        /// Write to a file instead of stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Write the report of the sweep, one HTML file that opens offline
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
+    /// Print the best points of a sweep
+    Best {
+        /// A sweep's id, the beginning of one, or `last`
+        #[arg(default_value = "last")]
+        sweep: String,
+        #[command(flatten)]
+        lake: LakeArg,
+        #[command(flatten)]
+        goal: GoalArgs,
+        /// How many points to print
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+        count: usize,
+        /// Write the parameters of the best point, for `tidemill run --params FILE`
+        #[arg(long, value_name = "FILE")]
+        best_to: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare two sweeps point by point
+    Compare {
+        /// A sweep's id, the beginning of one, or `last`
+        a: String,
+        /// The other
+        b: String,
+        #[command(flatten)]
+        lake: LakeArg,
+        /// Points to print
+        #[arg(long, short, value_name = "N", default_value_t = 20)]
+        rows: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GoalArgs {
+    /// The measure that is best where it is least
+    #[arg(long, value_name = "MEASURE", group = "goal")]
+    pub(crate) minimize: Option<String>,
+    /// The measure that is best where it is greatest
+    #[arg(long, value_name = "MEASURE", group = "goal")]
+    pub(crate) maximize: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepArg {
+    None,
+    Measured,
+    All,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SweepRunArgs {
+    /// A pipeline file, or a folder that holds a pipeline.toml
+    pub(crate) pipeline: Option<PathBuf>,
+    /// An axis: values `1,2,3`, a range `60:720:20` (stop left out) or `1e-6:1e-2:log5`; all grids are multiplied
+    #[arg(long, value_name = "NAME=VALUES")]
+    pub(crate) grid: Vec<String>,
+    /// An axis that moves together with the other zipped ones
+    #[arg(long, value_name = "NAME=VALUES")]
+    pub(crate) zip: Vec<String>,
+    /// An axis that is drawn: `uniform:LOW:HIGH`, `log:LOW:HIGH` or `choice:a,b,c`
+    #[arg(long, value_name = "NAME=DISTRIBUTION")]
+    pub(crate) draw: Vec<String>,
+    /// How many points to draw
+    #[arg(long, value_name = "N")]
+    pub(crate) random: Option<u64>,
+    /// Seed of what is drawn
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// A CSV or Parquet file with a row for each point
+    #[arg(long, value_name = "FILE")]
+    pub(crate) points: Option<PathBuf>,
+    /// What to measure: `node.column`, `last(node.column)` (also min, max, mean, sum, std) or `metric(node.name)`
+    #[arg(long = "measure", value_name = "NAME=WHAT")]
+    pub(crate) measures: Vec<String>,
+    #[command(flatten)]
+    pub(crate) goal: GoalArgs,
+    /// Which tables stay in the lake, besides those of sources; default: measured
+    #[arg(long, value_enum)]
+    pub(crate) keep: Option<KeepArg>,
+    /// Write a report, one HTML file that opens offline
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// How many of the best points to print
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) best: usize,
+    /// Write the parameters of the best point, for `tidemill run --params FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) best_to: Option<PathBuf>,
+    /// Stop at the first point that fails
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Bind a parameter that is not swept; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// First time no longer part of the run's window
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Hide every row later than this time from all tasks
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Compute even what could be reused
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Most attempts at a time; default: the number of cores
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+    /// Only show how many points and nodes there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

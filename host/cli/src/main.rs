@@ -12,8 +12,12 @@ mod new_task;
 mod plan;
 mod progress;
 mod quantity;
+mod report;
 mod run;
 mod show;
+mod sweep;
+mod sweep_progress;
+mod sweep_results;
 mod table_view;
 mod tables;
 mod toolchain;
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Inspect(it) => inspect::inspect(&it),
         Command::Plan(it) => plan::plan(&it),
         Command::Run(it) => run::run(&it),
+        Command::Sweep(it) => sweep::sweep(&it),
         Command::Tables(it) => tables::tables(&it),
         Command::Show(it) => show::show(&it),
         Command::Logs(it) => logs::logs(&it),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use tidemill_driver::{
-    Components, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord, RunState,
+    Canceller, Components, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord,
+    RunState,
 };
 use tidemill_plan::{Code, Pipeline, Plan, Problem, Request, Selection, Window};
 use tidemill_sandbox::{Options, Sandbox};
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
         lake_root: lake.root().map(Path::to_path_buf),
     };
     let local = LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options);
-    cancel_on_signal(&local)?;
+    cancel_on_signal(local.canceller())?;
     let progress = Progress::start(&planned.plan, &planned.selected);
     let result = local.run(&progress);
     progress.finish();
@@ -64,10 +65,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
 }
 
 /// The first signal cancels the run; another ends the process at once, which loses nothing that is committed.
-fn cancel_on_signal(local: &LocalRun<'_>) -> anyhow::Result<()> {
+pub(crate) fn cancel_on_signal(canceller: Canceller) -> anyhow::Result<()> {
     /// What a shell reports of a program that an interrupt ended.
     const INTERRUPTED: i32 = 130;
-    let canceller = local.canceller();
     let told = std::sync::atomic::AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if told.swap(true, std::sync::atomic::Ordering::SeqCst) {
@@ -123,7 +123,7 @@ pub(crate) fn plan_of(args: &PlanOf, jobs: u32) -> anyhow::Result<Planned> {
 }
 
 /// The file itself, or the pipeline.toml of a folder.
-fn pipeline_file(path: &Path) -> Result<PathBuf, Problem> {
+pub(crate) fn pipeline_file(path: &Path) -> Result<PathBuf, Problem> {
     let file = if path.is_dir() { path.join("pipeline.toml") } else { path.to_path_buf() };
     if file.is_file() {
         return Ok(file);
@@ -135,16 +135,16 @@ fn pipeline_file(path: &Path) -> Result<PathBuf, Problem> {
     ))
 }
 
-fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
+pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
     let what = format!("the pipeline file `{}` cannot be read: {error}", file.display());
     Problem::new(Code("no-pipeline"), what, "check that the file is text and that you may read it")
 }
 
-fn time(flag: &str, text: Option<&str>) -> Result<Option<tidemill_plan::Time>, Problem> {
+pub(crate) fn time(flag: &str, text: Option<&str>) -> Result<Option<tidemill_plan::Time>, Problem> {
     text.map(|it| quantity::parse_time(flag, it)).transpose()
 }
 
-fn check_window(window: &Window) -> Result<(), Problem> {
+pub(crate) fn check_window(window: &Window) -> Result<(), Problem> {
     if let (Some(start), Some(end)) = (window.start, window.read_end())
         && start >= end
     {

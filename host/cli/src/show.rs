@@ -21,7 +21,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     let manifest = choose(args, &entries)?;
     check_columns(args, manifest)?;
     let batches = Batches::open(args, &lake, manifest)?;
-    match format_of(args)? {
+    match format_of(args.format, args.output.as_deref())? {
         Format::Table => print(args, manifest, batches)?,
         Format::Csv => write(args, batches, ExportFormat::Csv)?,
         Format::Json => write(args, batches, ExportFormat::JsonLines)?,
@@ -74,8 +74,8 @@ fn check_columns(args: &ShowArgs, manifest: &Manifest) -> Result<(), Problem> {
     Ok(())
 }
 
-fn format_of(args: &ShowArgs) -> Result<Format, Problem> {
-    let Some(output) = &args.output else { return Ok(args.format.unwrap_or(Format::Table)) };
+pub(crate) fn format_of(format: Option<Format>, output: Option<&Path>) -> Result<Format, Problem> {
+    let Some(output) = output else { return Ok(format.unwrap_or(Format::Table)) };
     let ending = output.extension().and_then(|it| it.to_str()).unwrap_or_default();
     let by_ending = match ending {
         "csv" => Some(Format::Csv),
@@ -85,7 +85,7 @@ fn format_of(args: &ShowArgs) -> Result<Format, Problem> {
         "txt" => Some(Format::Table),
         _ => None,
     };
-    args.format.or(by_ending).ok_or_else(|| {
+    format.or(by_ending).ok_or_else(|| {
         Problem::new(
             Code("unknown-export-format"),
             format!("the ending of `{}` tells no format", output.display()),
@@ -113,7 +113,8 @@ impl Batches {
             end: time("--end", &args.end)?,
             batch_rows_max: None,
         };
-        let is_table = format_of(args)? == Format::Table && args.output.is_none();
+        let is_table =
+            format_of(args.format, args.output.as_deref())? == Format::Table && args.output.is_none();
         let wanted = args.rows.map_or(if is_table { ROWS_SHOWN as u64 } else { u64::MAX }, |it| it as u64);
         let skip = if args.tail { count(lake, manifest, &options)?.saturating_sub(wanted) } else { 0 };
         let reader = lake.reader(manifest, options).map_err(|e| lake_dir::problem(&e))?;
@@ -214,7 +215,10 @@ fn write(args: &ShowArgs, mut batches: Batches, format: ExportFormat) -> anyhow:
 
 /// Fills a file beside its place and then puts it there. What is no plain file (a pipe, `/dev/stdout`) is written to as
 /// it is, and a link keeps being one.
-fn into_file(path: &Path, fill: impl FnOnce(&mut dyn Sink) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn into_file(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Sink) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let place = std::fs::canonicalize(path).unwrap_or_else(|_not_there_yet| path.to_owned());
     if place.metadata().is_ok_and(|it| !it.is_file()) {
         let file = File::options().write(true).open(&place).map_err(|e| cannot_write(path, &e))?;
@@ -234,7 +238,7 @@ fn into_file(path: &Path, fill: impl FnOnce(&mut dyn Sink) -> anyhow::Result<()>
 }
 
 /// Where an export goes.
-trait Sink: Write + Send {}
+pub(crate) trait Sink: Write + Send {}
 impl<T: Write + Send> Sink for T {}
 
 fn fill_file(

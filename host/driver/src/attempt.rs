@@ -19,6 +19,8 @@ use crate::table_io::{BoundTable, TableIo, open_writer};
 pub(crate) struct Shared<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) lake: &'a Lake,
+    /// For tables that do not stay.
+    pub(crate) scratch: Option<Scratch<'a>>,
     /// Where the lake is; `None` for one in memory, which keeps no records and no logs.
     pub(crate) lake_root: Option<&'a Path>,
     /// Folder of the pipeline file, which source paths are relative to.
@@ -35,7 +37,32 @@ pub(crate) struct Shared<'a> {
     pub(crate) tables: Vec<OnceLock<Tables>>,
 }
 
+/// Where tables are written that only this run reads.
+pub(crate) struct Scratch<'a> {
+    pub(crate) lake: Lake,
+    /// By the plan's order: whether a node's tables stay.
+    pub(crate) kept: &'a [bool],
+}
+
 impl Shared<'_> {
+    /// Where a node's tables are written.
+    fn writes_to(&self, position: usize) -> &Lake {
+        match &self.scratch {
+            Some(it) if !it.kept[position] => &it.lake,
+            _ => self.lake,
+        }
+    }
+
+    /// Where a table is: one that was there before stays where it was.
+    pub(crate) fn home(&self, manifest: &Manifest) -> &Lake {
+        let is_scratch =
+            |it: &Scratch<'_>| matches!(it.lake.manifest(&self.folder, &manifest.table), Ok(Some(_)));
+        match &self.scratch {
+            Some(it) if is_scratch(it) => &it.lake,
+            _ => self.lake,
+        }
+    }
+
     fn table(&self, node: usize, output: usize) -> &Arc<Manifest> {
         let tables = self.tables[node].get().expect("the engine starts a node after what it needs");
         &tables[output]
@@ -61,6 +88,7 @@ pub(crate) enum AttemptEnd {
     },
     Reused {
         tables: Tables,
+        metrics: BTreeMap<String, Value>,
     },
     Failed {
         failure: NodeFailure,
@@ -136,7 +164,10 @@ fn reusable(shared: &Shared<'_>, node: &PlanNode, key: &Digest) -> Result<Option
         Reuse::Never => Ok(None),
         Reuse::Valid => {
             let found = valid_tables(shared.lake, &shared.folder, node, key)?;
-            Ok(found.map(|tables| AttemptEnd::Reused { tables }))
+            Ok(found.map(|tables| {
+                let metrics = tables.first().map(|it| it.provenance.metrics.clone()).unwrap_or_default();
+                AttemptEnd::Reused { tables, metrics }
+            }))
         }
     }
 }
@@ -182,7 +213,7 @@ fn read_source(
         writer.write(&batch)?;
     }
     let writers = BTreeMap::from([(table.port, writer)]);
-    let tables = commit(shared, node, writers, &key, None, interrupt)?;
+    let tables = commit(shared, node, writers, &key, None, &BTreeMap::new(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     usage.rows_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.rows).sum();
     Ok(ended(tables, usage, BTreeMap::new()))
@@ -231,7 +262,7 @@ fn run_task(
         Outcome::Done => {
             let writers = io.take_writers();
             let metrics = std::mem::take(&mut io.metrics);
-            let tables = commit(shared, node, writers, &key, Some(task), interrupt)?;
+            let tables = commit(shared, node, writers, &key, Some(task), &metrics, interrupt)?;
             Ok(self::ended(tables, ended.usage, metrics))
         }
         Outcome::Failed(failure) => Ok(AttemptEnd::Failed { failure: failure.into(), usage: ended.usage }),
@@ -252,11 +283,12 @@ fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableI
         let from = &shared.plan.nodes[it.node];
         let key: serde_json::Map<_, _> = from.key.iter().cloned().collect();
         let member = MemberInfo { node: from.name.clone(), key: Value::Object(key).to_string() };
-        BoundTable { member, manifest: Arc::clone(shared.table(it.node, it.output)) }
+        let manifest = Arc::clone(shared.table(it.node, it.output));
+        BoundTable { member, lake: shared.home(&manifest), manifest }
     };
     let inputs = node.inputs.iter().map(|it| (it.port.clone(), it.members.iter().map(bound).collect()));
     TableIo {
-        lake: shared.lake,
+        lake: shared.writes_to(position),
         folder: &shared.folder,
         node,
         position,
@@ -280,6 +312,7 @@ fn commit(
     mut writers: BTreeMap<String, TableWriter>,
     key: &Digest,
     task: Option<&TaskUse>,
+    metrics: &BTreeMap<String, Value>,
     interrupt: &Interrupt,
 ) -> Result<Option<Tables>, NodeFailure> {
     if interrupt.cause().is_some() {
@@ -298,6 +331,7 @@ fn commit(
             task: task.map_or_else(|| node.family.clone(), |it| it.description.name.clone()),
             component: task.map(|it| it.digest),
             run: shared.run.0.clone(),
+            metrics: metrics.clone(),
         };
         let manifest = writer.finish(provenance).map_err(|e| {
             let failure = NodeFailure::from(e);

@@ -72,6 +72,8 @@ pub enum DriverError {
     Record { path: String, reason: String },
     #[error("there is no run `{run}` in this lake")]
     UnknownRun { run: String, newest: Option<String> },
+    #[error("there is no sweep `{sweep}` in this lake")]
+    UnknownSweep { sweep: String, newest: Option<String> },
     #[error("`{prefix}` begins the names of {count} runs")]
     AmbiguousRun { prefix: String, count: usize },
 }
@@ -99,6 +101,14 @@ impl DriverError {
                 newest.as_ref().map_or_else(
                     || "no run has been made in this lake yet".to_owned(),
                     |it| format!("the newest run is `{it}`; `last` names it too"),
+                ),
+            ),
+            Self::UnknownSweep { newest, .. } => Problem::new(
+                Code("unknown-sweep"),
+                self.to_string(),
+                newest.as_ref().map_or_else(
+                    || "no sweep has been made in this lake yet".to_owned(),
+                    |it| format!("the newest sweep is `{it}`; `last` names it too"),
                 ),
             ),
             Self::AmbiguousRun { .. } => {

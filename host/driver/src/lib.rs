@@ -12,6 +12,7 @@ mod observer;
 mod preview;
 mod record;
 mod shape;
+mod sweep;
 mod table_io;
 
 pub use attempt::Reuse;
@@ -23,5 +24,10 @@ pub use observer::{Event, NodeEnd, Observer};
 pub use preview::{Preview, Prospect, preview};
 pub use record::{
     NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord, find_run, list_runs, remove_run,
+};
+pub use sweep::{
+    AxisRecord, MeasureRecord, PointRow, PointState, SharedNode, SourceRecord, SweepCounts, SweepEnded,
+    SweepObserver, SweepOptions, SweepRecord, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows,
+    remove_sweep, results_batch,
 };
 pub use tidemill_engine::OnFailure;

@@ -16,7 +16,7 @@ use tidemill_lake::{Lake, WindowFolder};
 use tidemill_plan::{Code, Machine, Plan, Work};
 use tidemill_sandbox::{Interrupt, InterruptCause};
 
-use crate::attempt::{AttemptEnd, Reuse, Shared, Tables, run_attempt};
+use crate::attempt::{AttemptEnd, Reuse, Scratch, Shared, Tables, run_attempt};
 use crate::catalog::Components;
 use crate::failure::{DriverError, NodeFailure};
 use crate::log_file::now_ns;
@@ -79,6 +79,7 @@ pub struct LocalRun<'a> {
     lake: &'a Lake,
     components: &'a Components,
     options: LocalOptions,
+    sweep: Option<Sweeping<'a>>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -87,6 +88,33 @@ impl std::fmt::Debug for LocalRun<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalRun").field("pipeline", &self.plan.pipeline).finish_non_exhaustive()
     }
+}
+
+/// What a sweep sees of a run.
+pub(crate) trait Sink: Sync {
+    /// A node has ended. Called within a step of the loop, so it must be quick.
+    fn ended(&self, node: usize, end: SinkEnd<'_>);
+    /// What is to do after a step, outside of it; called by the threads that carry attempts out.
+    fn work(&self, shared: &Shared<'_>);
+}
+
+/// How a node ended.
+pub(crate) enum SinkEnd<'a> {
+    Succeeded {
+        tables: &'a Tables,
+        record: &'a NodeRecord,
+    },
+    Failed(&'a NodeFailure),
+    /// Because of this node.
+    Skipped(usize),
+    Cancelled,
+}
+
+struct Sweeping<'a> {
+    id: RunId,
+    /// By the plan's order: whether a node's tables stay.
+    kept: &'a [bool],
+    sink: &'a dyn Sink,
 }
 
 /// One attempt handed to a thread.
@@ -107,7 +135,13 @@ impl<'a> LocalRun<'a> {
     ) -> Self {
         assert_eq!(selected.len(), plan.nodes.len(), "one choice per node of the plan");
         let (sender, receiver) = bounded(MESSAGES_MAX);
-        Self { plan, selected, lake, components, options, sender, receiver }
+        Self { plan, selected, lake, components, options, sweep: None, sender, receiver }
+    }
+
+    /// Lets a sweep follow the run: it decides which tables stay, and measures them.
+    pub(crate) fn followed_by(mut self, id: RunId, kept: &'a [bool], sink: &'a dyn Sink) -> Self {
+        self.sweep = Some(Sweeping { id, kept, sink });
+        self
     }
 
     #[must_use]
@@ -123,7 +157,7 @@ impl<'a> LocalRun<'a> {
     pub fn run(self, observer: &dyn Observer) -> Result<Ended, DriverError> {
         let began_at = now_ns();
         let unique = std::hash::RandomState::new().build_hasher().finish();
-        let run = RunId::at(began_at, unique);
+        let run = self.sweep.as_ref().map_or_else(|| RunId::at(began_at, unique), |it| it.id.clone());
         let mut record =
             RunRecord::begin(run.clone(), &self.options.file, self.plan, &self.selected, began_at);
         let shared = self.shared(run, observer)?;
@@ -160,6 +194,7 @@ impl<'a> LocalRun<'a> {
         Ok(Shared {
             plan: self.plan,
             lake: self.lake,
+            scratch: self.sweep.as_ref().map(|it| Scratch { lake: Lake::in_memory(), kept: it.kept }),
             lake_root: self.options.lake_root.as_deref(),
             base: &self.options.base,
             folder,
@@ -225,6 +260,7 @@ impl<'a> LocalRun<'a> {
         let looped = Loop {
             shared,
             shape,
+            sink: self.sweep.as_ref().map(|it| it.sink),
             engine,
             record,
             began: Instant::now(),
@@ -277,6 +313,11 @@ impl<'a, 'r> Center<'a, 'r> {
             if looped.engine.wake_at() != woke_at || looped.engine.run_state().is_some() {
                 // A full channel has the watcher awake already.
                 drop(self.outside.try_send(Message::Look));
+            }
+            if let Some(sink) = looped.sink {
+                drop(looped);
+                sink.work(shared);
+                looped = self.lock();
             }
         }
     }
@@ -374,6 +415,7 @@ fn attempt(shared: &Shared<'_>, job: &Job) -> AttemptEnd {
 struct Loop<'a, 'r> {
     shared: &'a Shared<'a>,
     shape: &'a Shape,
+    sink: Option<&'a dyn Sink>,
     engine: Engine,
     record: &'r mut RunRecord,
     began: Instant,
@@ -443,7 +485,8 @@ impl Loop<'_, '_> {
                 self.keep(position, tables);
                 Outcome::Succeeded(Origin::Computed)
             }
-            AttemptEnd::Reused { tables } => {
+            AttemptEnd::Reused { tables, metrics } => {
+                node.metrics = metrics;
                 self.keep(position, tables);
                 Outcome::Succeeded(Origin::Reused)
             }
@@ -506,6 +549,7 @@ impl Loop<'_, '_> {
                 let node = &mut self.record.nodes[position];
                 node.state = NodeState::Skipped;
                 node.because_of = Some(self.shared.plan.nodes[because_of].name.clone());
+                self.tell(position, SinkEnd::Skipped(because_of));
                 self.shared
                     .observer
                     .on(Event::NodeEnded { node: position, end: NodeEnd::Skipped { because_of } });
@@ -513,6 +557,7 @@ impl Loop<'_, '_> {
             Fact::NodeCancelled { node } => {
                 let position = self.shape.position(node);
                 self.record.nodes[position].state = NodeState::Cancelled;
+                self.tell(position, SinkEnd::Cancelled);
                 self.shared.observer.on(Event::NodeEnded { node: position, end: NodeEnd::Cancelled });
             }
             Fact::RunBegan
@@ -540,6 +585,14 @@ impl Loop<'_, '_> {
             }
         };
         self.shared.observer.on(Event::NodeEnded { node: position, end });
+        let tables = self.shared.tables[position].get().expect("it has just succeeded");
+        self.tell(position, SinkEnd::Succeeded { tables, record: &self.record.nodes[position] });
+    }
+
+    fn tell(&self, position: usize, end: SinkEnd<'_>) {
+        if let Some(sink) = self.sink {
+            sink.ended(position, end);
+        }
     }
 
     fn note_failure(&mut self, node: NodeId) {
@@ -555,6 +608,7 @@ impl Loop<'_, '_> {
         self.shared
             .observer
             .on(Event::NodeEnded { node: position, end: NodeEnd::Failed { failure: &failure } });
+        self.tell(position, SinkEnd::Failed(&failure));
     }
 
     fn timed_out(&self, position: usize) -> NodeFailure {

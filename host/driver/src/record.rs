@@ -177,17 +177,9 @@ impl RunRecord {
     /// Writes the record whole or not at all.
     pub(crate) fn save(&self, lake: &Path) -> Result<(), DriverError> {
         let folder = run_folder(lake, &self.run);
-        let path = folder.join("run.json");
-        let partial = folder.join("run.json.partial");
-        let file_error = |action: &'static str, path: &Path, source| DriverError::File {
-            action,
-            path: path.display().to_string(),
-            source,
-        };
         std::fs::create_dir_all(&folder).map_err(|e| file_error("create folder", &folder, e))?;
         let text = serde_json::to_vec_pretty(self).expect("a record has only string keys");
-        std::fs::write(&partial, text).map_err(|e| file_error("write", &partial, e))?;
-        std::fs::rename(&partial, &path).map_err(|e| file_error("write", &path, e))
+        write_whole(&folder.join("run.json"), &text)
     }
 
     /// Reads a run's record.
@@ -212,6 +204,17 @@ impl RunRecord {
     }
 }
 
+fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> DriverError {
+    DriverError::File { action, path: path.display().to_string(), source }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DriverError> {
+    let partial = path.with_added_extension("partial");
+    std::fs::write(&partial, bytes).map_err(|e| file_error("write", &partial, e))?;
+    std::fs::rename(&partial, path).map_err(|e| file_error("write", path, e))
+}
+
 pub(crate) fn run_folder(lake: &Path, run: &RunId) -> PathBuf {
     lake.join("runs").join(&run.0)
 }
@@ -221,7 +224,11 @@ pub(crate) fn run_folder(lake: &Path, run: &RunId) -> PathBuf {
 /// # Errors
 /// When the folder of runs cannot be read; a lake without runs has none.
 pub fn list_runs(lake: &Path) -> Result<Vec<RunId>, DriverError> {
-    let folder = lake.join("runs");
+    list_records(&lake.join("runs"), "run.json")
+}
+
+/// The folders that hold a record, oldest first; none where there is no such folder.
+pub(crate) fn list_records(folder: &Path, file: &str) -> Result<Vec<RunId>, DriverError> {
     let entries = match folder.read_dir() {
         Ok(it) => it,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -231,7 +238,7 @@ pub fn list_runs(lake: &Path) -> Result<Vec<RunId>, DriverError> {
     };
     let mut runs: Vec<RunId> = entries
         .flatten()
-        .filter(|it| it.path().join("run.json").is_file())
+        .filter(|it| it.path().join(file).is_file())
         .map(|it| RunId(it.file_name().to_string_lossy().into_owned()))
         .collect();
     runs.sort();

@@ -17,7 +17,8 @@ use crate::log_file::LogWriter;
 use crate::observer::{Event, Observer};
 
 /// One table bound to a port.
-pub(crate) struct BoundTable {
+pub(crate) struct BoundTable<'a> {
+    pub(crate) lake: &'a Lake,
     pub(crate) member: MemberInfo,
     pub(crate) manifest: Arc<Manifest>,
 }
@@ -26,13 +27,14 @@ pub(crate) struct BoundTable {
 type SharedWriter = Arc<Mutex<Option<TableWriter>>>;
 
 pub(crate) struct TableIo<'a> {
+    /// Where outputs go.
     pub(crate) lake: &'a Lake,
     pub(crate) folder: &'a WindowFolder,
     pub(crate) node: &'a PlanNode,
     pub(crate) position: usize,
     pub(crate) attempt: u32,
     pub(crate) run: &'a str,
-    pub(crate) inputs: BTreeMap<String, Vec<BoundTable>>,
+    pub(crate) inputs: BTreeMap<String, Vec<BoundTable<'a>>>,
     /// First time that may not be read.
     pub(crate) read_end: Option<Time>,
     pub(crate) writers: BTreeMap<String, SharedWriter>,
@@ -104,7 +106,7 @@ impl Host for TableIo<'_> {
             end: clipped,
             batch_rows_max: options.batch_rows_max.map(|it| usize::try_from(it).unwrap_or(usize::MAX)),
         };
-        let reader = self.lake.reader(&table.manifest, options).map_err(fault)?;
+        let reader = table.lake.reader(&table.manifest, options).map_err(fault)?;
         Ok(Box::new(PortReader(reader)))
     }
 

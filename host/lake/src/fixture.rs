@@ -92,6 +92,7 @@ pub(crate) fn provenance() -> Provenance {
         component: Some(Digest::of(b"code")),
         run: "run".into(),
         node: "returns".into(),
+        metrics: Default::default(),
     }
 }
 

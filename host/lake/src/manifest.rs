@@ -1,5 +1,6 @@
 //! The manifest: the one small file that makes a folder a table.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::convert::try_schema_from_flatbuffer_bytes;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tidemill_plan::{Digest, TableName, Time, WriteMode};
 
 use crate::{LakeError, WindowFolder};
@@ -49,6 +51,9 @@ pub struct Provenance {
     pub component: Option<Digest>,
     pub run: String,
     pub node: String,
+    /// Numbers that the task reported with the table, by name; those that are not finite as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,17 @@ use crate::parameter::{Step, free_value, path, put};
 use crate::text::Problems;
 use crate::{BoundParameter, Code, Pipeline, Problem, Provenance};
 
+/// As `bind`, alone. Errors: every value that does not fit.
+pub(crate) fn bound(
+    pipeline: &Pipeline,
+    sets: &[String],
+    given: &Map<String, Value>,
+) -> Result<BTreeMap<String, BoundParameter>, Vec<Problem>> {
+    let mut problems = Problems::new(&pipeline.text);
+    let bound = bind(pipeline, sets, given, &mut problems);
+    problems.into_result(bound)
+}
+
 /// A later `--set` wins over an earlier one, any of them over the file.
 pub(crate) fn bind(
     pipeline: &Pipeline,

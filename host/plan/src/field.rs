@@ -253,6 +253,7 @@ choice_setting!(RetryPolicy, "retry policy", "none" => Self::None, "fixed" => Se
     "exponential" => Self::Exponential);
 choice_setting!(SourceFormat, "format", "parquet" => Self::Parquet, "csv" => Self::Csv, "arrow" => Self::Arrow,
     "json-lines" => Self::JsonLines);
+choice_setting!(crate::Keep, "choice", "none" => Self::None, "measured" => Self::Measured, "all" => Self::All);
 choice_setting!(crate::parameter::ParameterType, "parameter type", "integer" => Self::Integer, "number" => Self::Number,
     "boolean" => Self::Boolean, "string" => Self::String, "date" => Self::Date, "timestamp" => Self::Timestamp,
     "duration" => Self::Duration, "list" => Self::List, "object" => Self::Object);

@@ -7,6 +7,7 @@ use crate::field::{Cpus, Duration, Field, Share, Size};
 use crate::fields::Entries;
 use crate::parameter::ParameterType;
 use crate::reference::References;
+use crate::sweep::SweepDecl;
 use crate::text::{At, Offset};
 use crate::{ColumnSpec, RetryPolicy, SourceFormat, WriteMode};
 
@@ -32,6 +33,8 @@ pub(crate) struct PipelineFile {
     /// Uses of tasks.
     #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9_-]+$"}))]
     pub(crate) nodes: Entries<NodeDecl>,
+    /// What `tidemill sweep` does when no axes are given.
+    pub(crate) sweep: Option<SweepDecl>,
 }
 
 /// What the pipeline is.

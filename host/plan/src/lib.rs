@@ -40,6 +40,7 @@ mod plan_source;
 mod planner;
 mod select;
 mod settings;
+mod sweep;
 mod task_parameters;
 mod task_schema;
 
@@ -61,5 +62,9 @@ pub use problem::{Code, Place, Problem};
 pub use schema::json_schema;
 pub use select::Selection;
 pub use source::{ColumnSpec, SourceFormat, SourceSpec};
+pub use sweep::{
+    Aggregate, Axes, Axis, Goal, Keep, Measure, MeasureSource, POINTS_MAX, PointsTable, Space, Steps,
+    SweepPlan, plan_first, plan_sweep,
+};
 pub use time::{Time, Window};
 pub use units::{byte_size, duration_ms, duration_text, size_text};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::declaration;
 use crate::expression::{RUN_NAMES, environment, names};
-use crate::file::{NodeDecl, PipelineFile};
+use crate::file::{NodeDecl, PipelineFile, SourceDecl};
 use crate::file_names::{check_identifier, check_name};
 use crate::graph::{self, Decl};
 use crate::nearest::did_you_mean;
@@ -151,12 +151,7 @@ fn check_expressions(file: &PipelineFile, problems: &mut Problems<'_>) {
         }
     };
     for source in file.sources.iter() {
-        let it = &source.value;
-        let mut see = |it: &At<String>| check(it, &[]);
-        it.path.visit(&mut see);
-        it.format.iter().for_each(|it| it.visit(&mut see));
-        it.time_index.iter().for_each(|it| it.visit(&mut see));
-        it.sort.iter().for_each(|it| it.visit(&mut see));
+        source.value.visit(&mut |it| check(it, &[]));
     }
     for node in file.nodes.iter() {
         for key in node.value.for_each.iter() {
@@ -176,9 +171,19 @@ fn check_used(file: &PipelineFile, used: &BTreeSet<String>, problems: &mut Probl
     }
 }
 
+impl SourceDecl {
+    /// Every expression.
+    pub(crate) fn visit<'a>(&'a self, see: &mut impl FnMut(&'a At<String>)) {
+        self.path.visit(see);
+        self.format.iter().for_each(|it| it.visit(see));
+        self.time_index.iter().for_each(|it| it.visit(see));
+        self.sort.iter().for_each(|it| it.visit(see));
+    }
+}
+
 impl NodeDecl {
     /// Every expression of a member, those of `for_each` left out.
-    fn visit<'a>(&'a self, see: &mut impl FnMut(&'a At<String>)) {
+    pub(crate) fn visit<'a>(&'a self, see: &mut impl FnMut(&'a At<String>)) {
         self.parameters.iter().for_each(|it| it.value.value.visit(see));
         for reference in self.inputs.iter().flat_map(|it| &it.value.0) {
             reference.wanted.iter().for_each(|(_, it)| it.visit(see));

@@ -158,7 +158,7 @@ impl<'p> Planner<'p, '_> {
 
     fn pick_one(&self, reference: &Reference) -> String {
         let group = &self.groups[reference.node.as_str()];
-        format!("pick one member, as `{}`", self.nodes[group.first].name)
+        format!("pick one member, as `{}`", self.nodes[group.nodes[0]].name)
     }
 
     /// Positions in the plan of the members that a reference means.
@@ -171,7 +171,7 @@ impl<'p> Planner<'p, '_> {
     ) -> Result<Vec<usize>, At<Problem>> {
         let group: &Group = &self.groups[reference.node.as_str()];
         if reference.wanted.is_empty() {
-            return Ok((group.first..group.first + group.count).collect());
+            return Ok(group.nodes.clone());
         }
         let mut wanted: Vec<(&str, Value)> = Vec::new();
         for (key, cell) in &reference.wanted {
@@ -188,7 +188,7 @@ impl<'p> Planner<'p, '_> {
                 "no member has all these values".to_owned(),
                 "pick values that occur together".to_owned(),
             ),
-            Ok(found) => Ok(found.into_iter().map(|it| group.first + it).collect()),
+            Ok(found) => Ok(found.into_iter().map(|it| group.nodes[it]).collect()),
         }
     }
 }

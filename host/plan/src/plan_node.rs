@@ -10,7 +10,7 @@ use crate::file::NodeDecl;
 use crate::identity::{Recipe, RecipeWork};
 use crate::nearest::did_you_mean;
 use crate::plan_inputs::Binding;
-use crate::planner::{Group, GroupOutput, GroupState, KnownTask, Planner};
+use crate::planner::{Group, GroupOutput, GroupState, KnownTask, Planner, Twins};
 use crate::settings::Settings;
 use crate::task_parameters::Others;
 use crate::text::At;
@@ -37,23 +37,18 @@ impl<'p> Planner<'p, '_> {
             self.problems.push(problem.at, problem.value);
             Vec::new()
         });
-        let first = self.nodes.len();
+        let mut members = Vec::with_capacity(keys.len());
         let ignored: Vec<String> = node.value.identity_ignore.iter().map(|it| it.value.clone()).collect();
         let member = MemberOf { node, task: task.as_ref(), bindings: bindings.as_deref(), ignored: &ignored };
         for key in &keys {
-            let planned = self.nodes.len();
             let scope = if key.is_empty() { self.scope.clone() } else { self.scope.with(key) };
-            self.plan_member(&member, key, &scope);
             // The other members are most likely wrong in the same way.
-            if self.nodes.len() == planned {
-                break;
-            }
+            let Some(planned) = self.plan_member(&member, key, &scope) else { break };
+            members.push(planned);
         }
-        let count = self.nodes.len() - first;
-        let is_whole = self.problems.len() == before && count == keys.len();
+        let is_whole = self.problems.len() == before && members.len() == keys.len();
         Group {
-            first,
-            count,
+            nodes: members,
             state: if is_whole { GroupState::Planned } else { GroupState::Failed },
             members: Members::new(&node.value.for_each, keys.iter()),
             keys: node.value.for_each.names().map(str::to_owned).collect(),
@@ -79,7 +74,8 @@ impl<'p> Planner<'p, '_> {
         }
     }
 
-    fn plan_member(&mut self, member: &MemberOf<'p, '_>, key: &FamilyKey, scope: &Scope) {
+    /// Its position in the plan; `None` when something is wrong with it.
+    fn plan_member(&mut self, member: &MemberOf<'p, '_>, key: &FamilyKey, scope: &Scope) -> Option<usize> {
         let node = member.node;
         let description = member.task.map(|it| &*it.entry.description);
         let parameters = self.render_parameters(node, member.task, scope);
@@ -97,10 +93,10 @@ impl<'p> Planner<'p, '_> {
                 parameters.err().into_iter().for_each(&mut failed);
                 settings.err().into_iter().for_each(&mut failed);
                 inputs.and_then(Result::err).into_iter().for_each(&mut failed);
-                return;
+                return None;
             }
         };
-        let Some(task) = member.task else { return };
+        let task = member.task?;
         let (outputs, update_id) = self.identify(task, &parameters, member.ignored, &inputs);
         let planned = PlanNode {
             name: family::member_name(&node.name, key),
@@ -123,7 +119,7 @@ impl<'p> Planner<'p, '_> {
             write_mode: settings.write_mode,
             priority: settings.priority,
         };
-        self.add(node, planned);
+        self.add(node, planned)
     }
 
     fn render_parameters(
@@ -193,9 +189,16 @@ impl<'p> Planner<'p, '_> {
         (tables.collect(), recipe.update_id())
     }
 
-    /// Adds a member unless its table already has a writer.
-    fn add(&mut self, decl: &Named<NodeDecl>, node: PlanNode) {
+    /// Adds a member unless its table already has a writer; its position in the plan.
+    fn add(&mut self, decl: &Named<NodeDecl>, node: PlanNode) -> Option<usize> {
         let index = self.nodes.len();
+        if self.twins == Twins::Shared
+            && let Some(twin) = node.outputs.first().and_then(|it| self.writers.get(&it.id).copied())
+            && self.nodes[twin].family == node.family
+            && self.nodes[twin].update_id == node.update_id
+        {
+            return Some(twin);
+        }
         for table in &node.outputs {
             let Some(other) = self.writers.get(&table.id).map(|it| &self.nodes[*it]) else {
                 continue;
@@ -213,10 +216,11 @@ impl<'p> Planner<'p, '_> {
                     .to_owned()
             };
             self.problems.add(decl.at, Code("duplicate-table"), what, mend);
-            return;
+            return None;
         }
         self.writers.extend(node.outputs.iter().map(|it| (it.id, index)));
         self.nodes.push(node);
+        Some(index)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::family::Members;
 use crate::fields::{Entries, Named};
 use crate::file::SourceDecl;
 use crate::identity::{Recipe, RecipeWork};
-use crate::planner::{Group, GroupOutput, GroupState, Planner};
+use crate::planner::{Group, GroupOutput, GroupState, Planner, Twins};
 use crate::settings::Settings;
 use crate::source::format_of_path;
 use crate::text::At;
@@ -53,11 +53,14 @@ impl<'p> Planner<'p, '_> {
             write_mode: settings.write_mode,
             priority: settings.priority,
         };
-        let first = self.nodes.len();
-        self.nodes.push(node);
+        let position = self.nodes.len();
+        let twin = self.writers.get(&id).copied().filter(|_| self.twins == Twins::Shared);
+        if twin.is_none() {
+            self.writers.insert(id, position);
+            self.nodes.push(node);
+        }
         Group {
-            first,
-            count: 1,
+            nodes: vec![twin.unwrap_or(position)],
             state: GroupState::Planned,
             members: Members::new(&Entries::new(), std::iter::empty()),
             keys: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use minijinja::Environment;
 use serde_json::{Map, Value};
 
 use crate::columns::KnownColumns;
@@ -53,9 +54,8 @@ pub struct Request {
 /// What is known of a source or node once it has been planned.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// Position of its first member in the plan.
-    pub(crate) first: usize,
-    pub(crate) count: usize,
+    /// Positions in the plan of its members, in their order.
+    pub(crate) nodes: Vec<usize>,
     pub(crate) state: GroupState,
     pub(crate) members: Members,
     /// `for_each` keys.
@@ -80,8 +80,7 @@ pub(crate) struct GroupOutput {
 impl Group {
     pub(crate) fn failed() -> Self {
         Self {
-            first: 0,
-            count: 0,
+            nodes: Vec::new(),
             state: GroupState::Failed,
             members: Members::new(&Entries::new(), std::iter::empty()),
             keys: Vec::new(),
@@ -97,6 +96,15 @@ pub(crate) struct KnownTask {
     pub(crate) schema: Rc<TaskSchema>,
 }
 
+/// What becomes of a node that does what another use of the same declaration does already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Twins {
+    /// Within one pipeline that is a mistake.
+    Refused,
+    /// Points of a sweep share it.
+    Shared,
+}
+
 /// The plan so far.
 pub(crate) struct Planner<'p, 'env> {
     pub(crate) machine: Machine,
@@ -104,44 +112,25 @@ pub(crate) struct Planner<'p, 'env> {
     pub(crate) expressions: Expressions<'env>,
     pub(crate) problems: Problems<'p>,
     pub(crate) nodes: Vec<PlanNode>,
-    pub(crate) groups: HashMap<&'p str, Group>,
+    pub(crate) groups: HashMap<&'p str, Rc<Group>>,
     /// Who writes each table.
     pub(crate) writers: HashMap<Digest, usize>,
+    pub(crate) twins: Twins,
     catalog: &'p dyn Catalog,
     tasks: HashMap<&'p str, Result<KnownTask, Problem>>,
 }
 
 /// Makes the plan. Errors: every problem found, those of the request first, then in the order of the file.
 pub fn plan(pipeline: &Pipeline, request: &Request, catalog: &dyn Catalog) -> Result<Plan, Vec<Problem>> {
-    let mut problems = Problems::new(&pipeline.text);
-    let parameters = bind::bind(pipeline, &request.sets, &request.parameters, &mut problems);
     // Without its values most of the rest would be wrong by consequence.
-    problems.into_result(())?;
+    let parameters = bind::bound(pipeline, &request.sets, &request.parameters)?;
     let env = environment();
     let values = parameters.iter().map(|(name, it)| (name.as_str(), &it.value));
-    let mut planner = Planner {
-        machine: request.machine,
-        scope: Scope::new(values, &request.window),
-        expressions: Expressions::new(&env),
-        problems: Problems::new(&pipeline.text),
-        nodes: Vec::new(),
-        groups: HashMap::new(),
-        writers: HashMap::new(),
-        catalog,
-        tasks: HashMap::new(),
-    };
+    let scope = Scope::new(values, &request.window);
+    let mut planner = Planner::new(pipeline, request, catalog, &env, scope, Twins::Refused);
     for decl in &pipeline.order {
-        let (name, group) = match decl {
-            Decl::Source(index) => {
-                let source = &pipeline.file.sources.list[*index];
-                (source.name.as_str(), planner.plan_source(source))
-            }
-            Decl::Node(index) => {
-                let node = &pipeline.file.nodes.list[*index];
-                (node.name.as_str(), planner.plan_node(node))
-            }
-        };
-        planner.groups.insert(name, group);
+        let (name, group) = planner.plan_decl(pipeline, *decl);
+        planner.groups.insert(name, Rc::new(group));
     }
     let Planner { nodes, problems, .. } = planner;
     problems.into_result(Plan {
@@ -153,7 +142,43 @@ pub fn plan(pipeline: &Pipeline, request: &Request, catalog: &dyn Catalog) -> Re
     })
 }
 
-impl<'p> Planner<'p, '_> {
+impl<'p, 'env> Planner<'p, 'env> {
+    pub(crate) fn new(
+        pipeline: &'p Pipeline,
+        request: &Request,
+        catalog: &'p dyn Catalog,
+        env: &'env Environment<'static>,
+        scope: Scope,
+        twins: Twins,
+    ) -> Self {
+        Self {
+            machine: request.machine,
+            scope,
+            expressions: Expressions::new(env),
+            problems: Problems::new(&pipeline.text),
+            nodes: Vec::new(),
+            groups: HashMap::new(),
+            writers: HashMap::new(),
+            twins,
+            catalog,
+            tasks: HashMap::new(),
+        }
+    }
+
+    /// Plans a source or a node after what it reads; its name and its members.
+    pub(crate) fn plan_decl(&mut self, pipeline: &'p Pipeline, decl: Decl) -> (&'p str, Group) {
+        match decl {
+            Decl::Source(index) => {
+                let source = &pipeline.file.sources.list[index];
+                (source.name.as_str(), self.plan_source(source))
+            }
+            Decl::Node(index) => {
+                let node = &pipeline.file.nodes.list[index];
+                (node.name.as_str(), self.plan_node(node))
+            }
+        }
+    }
+
     /// The task of a reference; asks the catalog and compiles the schema once.
     pub(crate) fn task(&mut self, reference: &'p str) -> Result<KnownTask, Problem> {
         let catalog = self.catalog;

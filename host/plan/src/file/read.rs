@@ -11,6 +11,7 @@ use crate::fields::{Entries, Fields};
 use crate::file_names::check_name;
 use crate::nearest::did_you_mean;
 use crate::reference::References;
+use crate::sweep::SweepDecl;
 use crate::text::{At, Offset, Problems};
 use crate::tree::{Entry, Kind, Tree};
 use crate::{Code, ColumnSpec};
@@ -25,8 +26,9 @@ impl PipelineFile {
         let parameters = root.entries("parameters", problems, ParameterDecl::read);
         let sources = root.entries("sources", problems, SourceDecl::read);
         let nodes = root.entries("nodes", problems, NodeDecl::read);
+        let sweep = SweepDecl::read(root.take("sweep"), problems);
         root.finish(problems);
-        Self { pipeline, tasks, parameters, sources, nodes }
+        Self { pipeline, tasks, parameters, sources, nodes, sweep }
     }
 }
 

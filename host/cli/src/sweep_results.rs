@@ -1,0 +1,373 @@
+//! Earlier sweeps: listed, printed, exported, compared; and what is written of the best point.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use serde_json::{Map, Value, json};
+use tidemill_driver::{PointRow, SweepRecord, find_sweep, list_sweeps, load_rows, results_batch};
+use tidemill_lake::ExportFormat;
+use tidemill_plan::{Code, Goal, Problem, Time};
+
+use crate::args::{Format, LakeArg};
+use crate::complain::talk;
+use crate::{Ending, lake_dir, quantity, show, table_view};
+
+const ROWS_SHOWN: usize = 20;
+
+/// How results are printed.
+pub(crate) struct Shown<'a> {
+    pub(crate) rows: Option<usize>,
+    pub(crate) format: Option<Format>,
+    pub(crate) output: Option<&'a Path>,
+}
+
+fn load(lake: &LakeArg, sweep: &str) -> anyhow::Result<(SweepRecord, Vec<PointRow>)> {
+    lake_dir::require(&lake.dir)?;
+    let id = find_sweep(&lake.dir, sweep).map_err(|e| e.problem())?;
+    Ok(load_rows(&lake.dir, &id).map_err(|e| e.problem())?)
+}
+
+pub(crate) fn list(lake: &LakeArg, is_json: bool) -> anyhow::Result<Ending> {
+    lake_dir::require(&lake.dir)?;
+    let mut records = Vec::new();
+    for id in list_sweeps(&lake.dir).map_err(|e| e.problem())?.iter().rev() {
+        match load_rows(&lake.dir, id) {
+            Ok((record, _)) => records.push(record),
+            Err(error) => talk!("{}", error.problem()),
+        }
+    }
+    if is_json {
+        table_view::print_json(&json!(records))?;
+        return Ok(Ending::Done);
+    }
+    let rows = records.iter().map(|it| {
+        let axes: Vec<&str> = it.axes.iter().map(|it| it.name.as_str()).collect();
+        let measures: Vec<&str> = it.measures.iter().map(|it| it.name.as_str()).collect();
+        vec![
+            it.sweep.0.clone(),
+            it.pipeline.clone(),
+            json!(it.state).as_str().unwrap_or_default().to_owned(),
+            quantity::count(it.counts.points),
+            quantity::count(it.counts.failed),
+            axes.join(" × "),
+            measures.join(", "),
+        ]
+    });
+    table_view::print(
+        &["sweep", "pipeline", "state", "points", "failed", "axes", "measures"],
+        rows.collect(),
+    )?;
+    Ok(Ending::Done)
+}
+
+pub(crate) fn show(
+    sweep: &str,
+    lake: &LakeArg,
+    shown: &Shown<'_>,
+    report: Option<&Path>,
+) -> anyhow::Result<Ending> {
+    let (record, rows) = load(lake, sweep)?;
+    if let Some(path) = report {
+        write_report(path, &record, &rows)?;
+        talk!("the report is `{}`", path.display());
+        if shown.output.is_none() && shown.format.is_none() && shown.rows.is_none() {
+            return Ok(Ending::Done);
+        }
+    }
+    let format = match show::format_of(shown.format, shown.output)? {
+        Format::Table => {
+            let count = shown.rows.unwrap_or(ROWS_SHOWN).min(rows.len());
+            let points: Vec<&PointRow> = rows[..count].iter().collect();
+            print_points(&record, &points)?;
+            if count < rows.len() {
+                let (count, all) = (quantity::count(count as u64), quantity::count(rows.len() as u64));
+                talk!("{count} of {all} points; `--rows N` shows others");
+            }
+            return Ok(Ending::Done);
+        }
+        Format::Csv => ExportFormat::Csv,
+        Format::Json => ExportFormat::JsonLines,
+        Format::Parquet => ExportFormat::Parquet,
+        Format::Arrow => ExportFormat::Arrow,
+    };
+    let batch = results_batch(&record, &rows[..shown.rows.unwrap_or(rows.len()).min(rows.len())]);
+    export(&batch, format, shown.output)?;
+    Ok(Ending::Done)
+}
+
+fn export(batch: &RecordBatch, format: ExportFormat, output: Option<&Path>) -> anyhow::Result<()> {
+    let batches = || [Ok(batch.clone())].into_iter();
+    match output {
+        Some(path) => show::into_file(path, |out| {
+            Ok(tidemill_lake::export(batches(), &batch.schema(), format, out).map(drop)?)
+        }),
+        None => {
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            tidemill_lake::export(batches(), &batch.schema(), format, &mut out)?;
+            Ok(out.flush()?)
+        }
+    }
+}
+
+pub(crate) fn best(
+    sweep: &str,
+    lake: &LakeArg,
+    goal: Option<Goal>,
+    count: usize,
+    best_to: Option<&Path>,
+    is_json: bool,
+) -> anyhow::Result<Ending> {
+    let (record, rows) = load(lake, sweep)?;
+    let Some(goal) = goal.or_else(|| record.goal()) else {
+        let mend = "add `--minimize MEASURE` or `--maximize MEASURE`";
+        return Err(Problem::new(Code("no-goal"), "nothing says which point is best", mend).into());
+    };
+    if !record.measures.iter().any(|it| it.name == goal.measure()) {
+        let names = record.measures.iter().map(|it| it.name.as_str());
+        let mend = tidemill_plan::nearest(goal.measure(), names)
+            .map_or_else(|| "measure it in a sweep first".to_owned(), |it| format!("did you mean `{it}`?"));
+        let what = format!("sweep `{}` has no measure `{}`", record.sweep, goal.measure());
+        return Err(Problem::new(Code("unknown-measure"), what, mend).into());
+    }
+    let best = tidemill_driver::best(&record, &rows, &goal);
+    if let Some(path) = best_to {
+        let Some(first) = best.first() else {
+            let what = format!("no point of sweep `{}` has a `{}`", record.sweep, goal.measure());
+            return Err(
+                Problem::new(Code("no-best"), what, "look at the failures: `tidemill sweep show`").into()
+            );
+        };
+        write_parameters(path, &record, first)?;
+    }
+    let shown = &best[..best.len().min(count)];
+    if is_json {
+        let rows: Vec<Value> = shown.iter().map(|it| row_json(&record, it)).collect();
+        table_view::print_json(&json!(rows))?;
+    } else {
+        print_points(&record, shown)?;
+    }
+    Ok(Ending::Done)
+}
+
+/// Points of two sweeps that have the same values on the axes that both have.
+pub(crate) fn compare(
+    a: &str,
+    b: &str,
+    lake: &LakeArg,
+    rows_max: usize,
+    is_json: bool,
+) -> anyhow::Result<Ending> {
+    let ((record_a, rows_a), (record_b, rows_b)) = (load(lake, a)?, load(lake, b)?);
+    let axes: Vec<&str> = record_a
+        .axes
+        .iter()
+        .map(|it| it.name.as_str())
+        .filter(|name| record_b.axes.iter().any(|it| it.name == *name))
+        .collect();
+    let measures: Vec<&str> = record_a
+        .measures
+        .iter()
+        .map(|it| it.name.as_str())
+        .filter(|name| record_b.measures.iter().any(|it| it.name == *name))
+        .collect();
+    if axes.len() != record_a.axes.len() || axes.len() != record_b.axes.len() || measures.is_empty() {
+        let what = "the two sweeps do not have the same axes and a measure in common".to_owned();
+        let mend = "compare sweeps over the same parameters that measure something by the same name";
+        return Err(Problem::new(Code("sweeps-differ"), what, mend).into());
+    }
+    let key = |record: &SweepRecord, row: &PointRow| -> Vec<String> {
+        axes.iter().map(|it| value_of(record, row, it).to_string()).collect()
+    };
+    let others: HashMap<Vec<String>, &PointRow> = rows_b.iter().map(|it| (key(&record_b, it), it)).collect();
+    let number = |record: &SweepRecord, row: &PointRow, name: &str| {
+        let at = record.measures.iter().position(|it| it.name == name)?;
+        row.measures.get(at).copied().flatten()
+    };
+    let mut pairs = Vec::new();
+    let mut only_a = 0;
+    for row in &rows_a {
+        let Some(other) = others.get(&key(&record_a, row)) else {
+            only_a += 1;
+            continue;
+        };
+        let differences: Vec<(Option<f64>, Option<f64>)> =
+            measures.iter().map(|it| (number(&record_a, row, it), number(&record_b, other, it))).collect();
+        pairs.push((row, differences));
+    }
+    let only_b = rows_b.len() - pairs.len();
+    let size = |it: &[(Option<f64>, Option<f64>)]| {
+        it.iter().map(|(a, b)| (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs()).fold(0.0, f64::max)
+    };
+    pairs.sort_by(|a, b| size(&b.1).total_cmp(&size(&a.1)));
+    let equal =
+        pairs.iter().filter(|(_, it)| it.iter().all(|(a, b)| a.map(f64::to_bits) == b.map(f64::to_bits)));
+    let equal = equal.count();
+    if is_json {
+        let rows: Vec<Value> = pairs
+            .iter()
+            .map(|(row, it)| {
+                let mut out = Map::new();
+                axes.iter()
+                    .for_each(|name| drop(out.insert((*name).to_owned(), value_of(&record_a, row, name))));
+                for (name, (a, b)) in measures.iter().zip(it) {
+                    let difference = a.zip(*b).map(|(a, b)| b - a);
+                    out.insert((*name).to_owned(), json!({"a": a, "b": b, "difference": difference}));
+                }
+                Value::Object(out)
+            })
+            .collect();
+        table_view::print_json(&json!({
+            "a": record_a.sweep, "b": record_b.sweep, "both": pairs.len(), "equal": equal,
+            "only_a": only_a, "only_b": only_b, "points": rows,
+        }))?;
+        return Ok(Ending::Done);
+    }
+    let mut header: Vec<String> = axes.iter().map(|it| (*it).to_owned()).collect();
+    for it in &measures {
+        header.extend([format!("{it} a"), format!("{it} b"), "b − a".to_owned()]);
+    }
+    let rows = pairs.iter().take(rows_max).map(|(row, differences)| {
+        let mut cells: Vec<String> = axes.iter().map(|it| plain(&value_of(&record_a, row, it))).collect();
+        for (a, b) in differences {
+            cells.extend([measure_text(*a), measure_text(*b), measure_text(a.zip(*b).map(|(a, b)| b - a))]);
+        }
+        cells
+    });
+    table_view::print(&header.iter().map(String::as_str).collect::<Vec<_>>(), rows.collect())?;
+    talk!(
+        "{} points in both, {equal} of them equal to the bit; {only_a} only in a, {only_b} only in b",
+        pairs.len()
+    );
+    Ok(Ending::Done)
+}
+
+fn value_of(record: &SweepRecord, row: &PointRow, axis: &str) -> Value {
+    let at = record.axes.iter().position(|it| it.name == axis);
+    at.and_then(|it| row.values.get(it)).cloned().unwrap_or(Value::Null)
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn measure_text(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |it| it.to_string())
+}
+
+/// Points as a table on stdout.
+pub(crate) fn print_points(record: &SweepRecord, points: &[&PointRow]) -> anyhow::Result<()> {
+    let names = record.axes.iter().map(|it| it.name.as_str());
+    let mut header: Vec<&str> = names.chain(record.measures.iter().map(|it| it.name.as_str())).collect();
+    header.extend(["state", "error"]);
+    let has_errors = points.iter().any(|it| it.error.is_some());
+    if !has_errors {
+        header.pop();
+    }
+    let rows = points.iter().map(|row| {
+        let mut cells: Vec<String> = row.values.iter().map(plain).collect();
+        cells.extend(row.measures.iter().map(|it| measure_text(*it)));
+        cells.push(row.state.name().to_owned());
+        if has_errors {
+            cells.push(row.error.clone().unwrap_or_default());
+        }
+        cells
+    });
+    table_view::print(&header, rows.collect())
+}
+
+/// `in_window=60, lasso_alpha=0.001`.
+pub(crate) fn point_text(record: &SweepRecord, row: &PointRow) -> String {
+    let pairs = record.axes.iter().zip(&row.values).map(|(axis, it)| format!("{}={}", axis.name, plain(it)));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn row_json(record: &SweepRecord, row: &PointRow) -> Value {
+    let parameters: Map<String, Value> =
+        record.axes.iter().zip(&row.values).map(|(axis, it)| (axis.name.clone(), it.clone())).collect();
+    let measures: Map<String, Value> = record
+        .measures
+        .iter()
+        .zip(&row.measures)
+        .map(|(it, value)| (it.name.clone(), json!(value)))
+        .collect();
+    let tables: Map<String, Value> =
+        record.tables.iter().zip(&row.tables).map(|(name, it)| (name.clone(), json!(it))).collect();
+    json!({
+        "point": row.point, "parameters": parameters, "measures": measures, "state": row.state,
+        "error": row.error, "duration_ms": row.own_us as f64 / 1e3, "tables": tables,
+    })
+}
+
+/// Writes what `tidemill run --params FILE` takes: TOML, or JSON where the file's name says so.
+pub(crate) fn write_parameters(path: &Path, record: &SweepRecord, best: &PointRow) -> anyhow::Result<()> {
+    let mut parameters: Map<String, Value> =
+        record.parameters.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
+    parameters.extend(record.axes.iter().zip(&best.values).map(|(axis, it)| (axis.name.clone(), it.clone())));
+    let text = if path.extension().is_some_and(|it| it == "json") {
+        serde_json::to_string_pretty(&parameters)? + "\n"
+    } else {
+        let measures = record.measures.iter().zip(&best.measures);
+        let measured: Vec<String> =
+            measures.map(|(it, value)| format!("{} = {}", it.name, measure_text(*value))).collect();
+        format!(
+            "# The best point of sweep {} of pipeline {}: {}.\n{}",
+            record.sweep,
+            record.pipeline,
+            measured.join(", "),
+            toml::to_string(&parameters)?
+        )
+    };
+    show::into_file(path, |out| Ok(out.write_all(text.as_bytes())?))
+}
+
+pub(crate) fn write_report(path: &Path, record: &SweepRecord, rows: &[PointRow]) -> anyhow::Result<()> {
+    let html = crate::report::html(&report_data(record, rows));
+    show::into_file(path, |out| Ok(out.write_all(html.as_bytes())?))
+}
+
+/// What the report shows.
+fn report_data(record: &SweepRecord, rows: &[PointRow]) -> Value {
+    let time = |it: Option<Time>| it.map(quantity::time);
+    let elapsed_ns = record.ended_at.map(|it| it - record.began_at);
+    let goal = record.goal().map(|it| {
+        let direction = if matches!(it, Goal::Minimize(_)) { "minimize" } else { "maximize" };
+        json!({"measure": it.measure(), "direction": direction})
+    });
+    let mut columns: Vec<&str> = record.axes.iter().map(|it| it.name.as_str()).collect();
+    columns.extend(record.measures.iter().map(|it| it.name.as_str()));
+    columns.extend(["state", "error", "duration_ms"]);
+    let points: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let mut cells = row.values.clone();
+            cells.extend(row.measures.iter().map(|it| json!(it)));
+            cells.extend([json!(row.state), json!(row.error), json!(row.own_us as f64 / 1e3)]);
+            Value::Array(cells)
+        })
+        .collect();
+    json!({
+        "pipeline": record.pipeline,
+        "summary": record.summary,
+        "sweep": record.sweep,
+        "began_at": quantity::time(Time(record.began_at)),
+        "elapsed_s": elapsed_ns.map(|it| it as f64 / 1e9),
+        "host_version": record.host_version,
+        "file": record.file,
+        "command": record.command,
+        "window": {
+            "start": time(record.window.start), "end": time(record.window.end), "as_of": time(record.window.as_of),
+        },
+        "axes": record.axes,
+        "measures": record.measures,
+        "goal": goal,
+        "counts": record.counts,
+        "shared": record.shared,
+        "parameters": record.parameters,
+        "components": record.components,
+        "sources": record.sources,
+        "columns": columns,
+        "points": points,
+    })
+}

@@ -1,0 +1,249 @@
+//! What is kept of a sweep: `<lake>/sweeps/<id>/sweep.json`, written when it starts and again when it ends.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidemill_plan::{Goal, Keep, SweepPlan, Window, Work};
+
+use super::SweepRun;
+use super::results::{PointRow, PointState};
+use crate::failure::DriverError;
+use crate::log_file::now_ns;
+use crate::record::{RunId, RunState};
+
+/// Of the record's shape; a record of a newer one is not read.
+const FORMAT: u32 = 1;
+const FILE: &str = "sweep.json";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SweepRecord {
+    pub format: u32,
+    /// Also the id of the run that computed its nodes.
+    pub sweep: RunId,
+    pub pipeline: String,
+    pub summary: String,
+    /// As it was named on the command line.
+    pub file: String,
+    pub command: String,
+    pub host_version: String,
+    pub state: RunState,
+    pub pid: u32,
+    /// Nanoseconds since 1970.
+    pub began_at: i64,
+    pub ended_at: Option<i64>,
+    pub window: Window,
+    pub axes: Vec<AxisRecord>,
+    pub measures: Vec<MeasureRecord>,
+    /// Name of the measure that is best where it is least, or greatest.
+    pub minimize: Option<String>,
+    pub maximize: Option<String>,
+    pub keep: String,
+    /// Those that are not swept.
+    pub parameters: BTreeMap<String, Value>,
+    pub components: Vec<TaskRecord>,
+    pub sources: Vec<SourceRecord>,
+    /// Tables of a point that are measured, as `node` or `node.port`.
+    pub tables: Vec<String>,
+    pub counts: SweepCounts,
+    pub shared: Vec<SharedNode>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AxisRecord {
+    pub name: String,
+    /// Type of the parameter.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasureRecord {
+    pub name: String,
+    pub source: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub task: String,
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SourceRecord {
+    pub node: String,
+    pub path: String,
+    pub digest: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepCounts {
+    pub points: u64,
+    pub computed: u64,
+    /// Measured by an earlier sweep.
+    pub cached: u64,
+    pub failed: u64,
+    /// Not reached.
+    pub cancelled: u64,
+    /// Of all points, each counted by itself.
+    pub nodes: u64,
+    pub distinct: u64,
+    /// Distinct nodes whose tables were there.
+    pub reused: u64,
+}
+
+/// How often a node of the file was needed, and how often it was there to compute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SharedNode {
+    pub node: String,
+    pub uses: u64,
+    pub distinct: u64,
+    pub reused: u64,
+}
+
+impl SweepRecord {
+    pub(super) fn begin(run: &SweepRun<'_>, plan: &SweepPlan) -> Self {
+        let options = &run.options;
+        let mut components: BTreeMap<&str, String> = BTreeMap::new();
+        for node in &plan.plan.nodes {
+            if let Work::Task(task) = &node.work {
+                components.entry(&task.description.name).or_insert_with(|| task.digest.to_string());
+            }
+        }
+        let mut tables: Vec<String> = Vec::new();
+        for measure in &options.measures {
+            if let tidemill_plan::MeasureSource::Column { node, port, .. } = &measure.source {
+                let name = port.as_ref().map_or_else(|| node.clone(), |port| format!("{node}.{port}"));
+                if !tables.contains(&name) {
+                    tables.push(name);
+                }
+            }
+        }
+        let goal = options.goal.as_ref();
+        Self {
+            format: FORMAT,
+            sweep: run.id.clone(),
+            pipeline: plan.plan.pipeline.clone(),
+            summary: plan.plan.summary.clone(),
+            file: options.local.file.clone(),
+            command: options.command.clone(),
+            host_version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: RunState::Running,
+            pid: std::process::id(),
+            began_at: run.began_at,
+            ended_at: None,
+            window: plan.plan.window,
+            axes: plan
+                .space
+                .axes
+                .iter()
+                .map(|it| AxisRecord { name: it.name.clone(), kind: it.kind.to_owned() })
+                .collect(),
+            measures: options
+                .measures
+                .iter()
+                .map(|it| MeasureRecord { name: it.name.clone(), source: it.text.clone() })
+                .collect(),
+            minimize: goal.and_then(|it| matches!(it, Goal::Minimize(_)).then(|| it.measure().to_owned())),
+            maximize: goal.and_then(|it| matches!(it, Goal::Maximize(_)).then(|| it.measure().to_owned())),
+            keep: options.keep.name().to_owned(),
+            parameters: plan
+                .plan
+                .parameters
+                .iter()
+                .map(|(name, it)| (name.clone(), it.value.clone()))
+                .collect(),
+            components: components
+                .into_iter()
+                .map(|(task, digest)| TaskRecord { task: task.to_owned(), digest })
+                .collect(),
+            sources: run.sources.clone(),
+            tables,
+            counts: SweepCounts {
+                points: plan.space.len() as u64,
+                cached: run.known.len() as u64,
+                nodes: plan.nodes_total(),
+                distinct: plan.plan.nodes.len() as u64,
+                ..SweepCounts::default()
+            },
+            shared: shared(plan),
+        }
+    }
+
+    pub(super) fn end(&mut self, state: RunState, rows: &[PointRow]) {
+        let count = |state| rows.iter().filter(|it| it.state == state).count() as u64;
+        self.counts.computed = count(PointState::Computed);
+        self.counts.failed = count(PointState::Failed);
+        self.counts.cancelled = self.counts.points - rows.len() as u64;
+        self.ended_at = Some(now_ns());
+        self.state = match state {
+            RunState::Cancelled => RunState::Cancelled,
+            _ if 0 < self.counts.failed + self.counts.cancelled => RunState::Failed,
+            _ => RunState::Succeeded,
+        };
+    }
+
+    /// Whether it kept at least the tables that are to be kept.
+    pub(super) fn keeps_at_least(&self, keep: Keep) -> bool {
+        let kept = [Keep::None, Keep::Measured, Keep::All].into_iter().find(|it| it.name() == self.keep);
+        kept.is_some_and(|it| keep <= it)
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<(), DriverError> {
+        std::fs::create_dir_all(folder).map_err(|source| DriverError::File {
+            action: "create folder",
+            path: folder.display().to_string(),
+            source,
+        })?;
+        let text = serde_json::to_vec_pretty(self).expect("a record has only text keys");
+        crate::record::write_whole(&folder.join(FILE), &text)
+    }
+
+    pub(super) fn load(folder: &Path) -> Result<Self, DriverError> {
+        let path = folder.join(FILE);
+        let shown = path.display().to_string();
+        let text = std::fs::read(&path).map_err(|source| DriverError::File {
+            action: "read",
+            path: shown.clone(),
+            source,
+        })?;
+        let record: Self = serde_json::from_slice(&text)
+            .map_err(|e| DriverError::Record { path: shown.clone(), reason: e.to_string() })?;
+        if record.format > FORMAT {
+            let reason = format!("its format is {}, the newest known is {FORMAT}", record.format);
+            return Err(DriverError::Record { path: shown, reason });
+        }
+        Ok(record)
+    }
+
+    /// The measure that is best, and whether least is best.
+    #[must_use]
+    pub fn goal(&self) -> Option<Goal> {
+        let minimize = self.minimize.clone().map(Goal::Minimize);
+        minimize.or_else(|| self.maximize.clone().map(Goal::Maximize))
+    }
+}
+
+fn shared(plan: &SweepPlan) -> Vec<SharedNode> {
+    let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
+    for point in 0..plan.space.len() {
+        for node in plan.nodes_of(point) {
+            *uses.entry(&plan.plan.nodes[node].family).or_default() += 1;
+        }
+    }
+    let mut distinct: BTreeMap<&str, u64> = BTreeMap::new();
+    for node in &plan.plan.nodes {
+        *distinct.entry(&node.family).or_default() += 1;
+    }
+    let count = |of: &BTreeMap<&str, u64>, name: &str| of.get(name).copied().unwrap_or_default();
+    let families = plan.families.iter().map(String::as_str);
+    families
+        .map(|it| SharedNode {
+            node: it.to_owned(),
+            uses: count(&uses, it),
+            distinct: count(&distinct, it),
+            reused: 0,
+        })
+        .collect()
+}

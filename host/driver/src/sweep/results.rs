@@ -1,0 +1,189 @@
+//! The rows of a sweep: as they are kept, as a table, and the best of them.
+
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidemill_lake::ExportFormat;
+use tidemill_plan::Goal;
+
+use super::{SweepRecord, journal, sweep_folder};
+use crate::failure::DriverError;
+use crate::record::RunId;
+
+const FILE: &str = "results.parquet";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PointState {
+    Computed,
+    /// Measured by an earlier sweep.
+    Cached,
+    Failed,
+}
+
+impl PointState {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Computed => "computed",
+            Self::Cached => "cached",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A point that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointRow {
+    pub point: usize,
+    pub key: String,
+    /// In the order of the axes.
+    pub values: Vec<Value>,
+    /// In the order of the measures; not a number where there was nothing to measure.
+    pub measures: Vec<Option<f64>>,
+    pub state: PointState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Of the nodes that no other point needs (microseconds).
+    pub own_us: u64,
+    /// Names of the measured tables, in the order of `SweepRecord::tables`.
+    pub tables: Vec<String>,
+}
+
+/// The rows as a table: a column for each axis and measure, then `state`, `error`, `duration_ms`, and the names of the
+/// measured tables.
+#[must_use]
+pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    for (at, axis) in record.axes.iter().enumerate() {
+        let values = rows.iter().map(|it| it.values.get(at).unwrap_or(&Value::Null));
+        let column: ArrayRef = match axis.kind.as_str() {
+            "integer" => Arc::new(values.map(Value::as_i64).collect::<Int64Array>()),
+            "number" => Arc::new(values.map(Value::as_f64).collect::<Float64Array>()),
+            "boolean" => Arc::new(values.map(Value::as_bool).collect::<BooleanArray>()),
+            _ => Arc::new(values.map(|it| Some(text(it))).collect::<StringArray>()),
+        };
+        columns.push((axis.name.clone(), column));
+    }
+    for (at, measure) in record.measures.iter().enumerate() {
+        let values: Float64Array = rows.iter().map(|it| it.measures.get(at).copied().flatten()).collect();
+        columns.push((measure.name.clone(), Arc::new(values)));
+    }
+    let states: StringArray = rows.iter().map(|it| Some(it.state.name())).collect();
+    let errors: StringArray = rows.iter().map(|it| it.error.as_deref()).collect();
+    let durations: Float64Array = rows.iter().map(|it| Some(it.own_us as f64 / 1e3)).collect();
+    columns.push(("state".to_owned(), Arc::new(states)));
+    columns.push(("error".to_owned(), Arc::new(errors)));
+    columns.push(("duration_ms".to_owned(), Arc::new(durations)));
+    for (at, table) in record.tables.iter().enumerate() {
+        let names: StringArray = rows.iter().map(|it| it.tables.get(at).map(String::as_str)).collect();
+        columns.push((format!("table_{table}"), Arc::new(names)));
+    }
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, it)| Field::new(name, it.data_type().clone(), true)).collect();
+    let arrays = columns.into_iter().map(|(_, it)| it).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns of one length")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Writes `results.parquet`, whole or not at all.
+pub(super) fn save(folder: &Path, record: &SweepRecord, rows: &[PointRow]) -> Result<(), DriverError> {
+    let (path, partial) = (folder.join(FILE), folder.join("results.parquet.partial"));
+    let failed = |source: std::io::Error| DriverError::File {
+        action: "write",
+        path: path.display().to_string(),
+        source,
+    };
+    let batch = results_batch(record, rows);
+    let schema = batch.schema();
+    let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
+    tidemill_lake::export([Ok(batch)].into_iter(), &schema, ExportFormat::Parquet, &mut out)
+        .map_err(|e| failed(std::io::Error::other(e)))?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    std::fs::rename(&partial, &path).map_err(failed)
+}
+
+/// The best points first; those without the measure are left out.
+#[must_use]
+pub fn best<'r>(record: &SweepRecord, rows: &'r [PointRow], goal: &Goal) -> Vec<&'r PointRow> {
+    let Some(at) = record.measures.iter().position(|it| it.name == goal.measure()) else { return Vec::new() };
+    let measured = |it: &PointRow| it.measures.get(at).copied().flatten().filter(|it| !it.is_nan());
+    let mut ranked: Vec<(&PointRow, f64)> = rows.iter().filter_map(|it| Some((it, measured(it)?))).collect();
+    let order = |a: f64, b: f64| a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+    // Stable: of equal points the first stays first.
+    match goal {
+        Goal::Minimize(_) => ranked.sort_by(|a, b| order(a.1, b.1)),
+        Goal::Maximize(_) => ranked.sort_by(|a, b| order(b.1, a.1)),
+    }
+    ranked.into_iter().map(|(it, _)| it).collect()
+}
+
+/// The sweeps of a lake, oldest first.
+///
+/// # Errors
+/// When their folder cannot be read; a lake without sweeps has none.
+pub fn list_sweeps(lake: &Path) -> Result<Vec<RunId>, DriverError> {
+    crate::record::list_records(&lake.join("sweeps"), "sweep.json")
+}
+
+/// The sweep that is meant by an id, the beginning of one, or `last`.
+///
+/// # Errors
+/// When no sweep or several are meant.
+pub fn find_sweep(lake: &Path, text: &str) -> Result<RunId, DriverError> {
+    let mut sweeps = list_sweeps(lake)?;
+    let newest = sweeps.last().map(|it| it.0.clone());
+    let unknown = || DriverError::UnknownSweep { sweep: text.to_owned(), newest: newest.clone() };
+    if text == "last" {
+        return sweeps.pop().ok_or_else(unknown);
+    }
+    let mut matching: Vec<RunId> = sweeps.into_iter().filter(|it| it.0.starts_with(text)).collect();
+    match matching.len() {
+        0 => Err(unknown()),
+        1 => Ok(matching.remove(0)),
+        count => Err(DriverError::AmbiguousRun { prefix: text.to_owned(), count }),
+    }
+}
+
+/// A sweep's record and the rows of its points that have ended, in the order of the points; also of a sweep that runs
+/// or was killed.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn load_rows(lake: &Path, sweep: &RunId) -> Result<(SweepRecord, Vec<PointRow>), DriverError> {
+    let folder = sweep_folder(lake, sweep);
+    let mut record = SweepRecord::load(&folder)?;
+    let mut rows = journal::read(&folder);
+    rows.sort_by_key(|it| it.point);
+    if record.ended_at.is_none() {
+        let state = record.state;
+        record.end(state, &rows);
+        record.state = state;
+        record.ended_at = None;
+    }
+    Ok((record, rows))
+}
+
+/// Removes a sweep's record and results; its tables stay.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn remove_sweep(lake: &Path, sweep: &RunId) -> Result<(), DriverError> {
+    let folder = sweep_folder(lake, sweep);
+    std::fs::remove_dir_all(&folder).map_err(|source| DriverError::File {
+        action: "remove",
+        path: folder.display().to_string(),
+        source,
+    })
+}
