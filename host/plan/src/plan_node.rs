@@ -205,15 +205,15 @@ impl<'p> Planner<'p, '_> {
             };
             let what =
                 format!("nodes `{}` and `{}` would write one table, `{}`", other.name, node.name, table.name);
-            let mend = if other.family == node.family {
-                "use every `for_each` key in `parameters` or `inputs`: members that do the same are one"
-                    .to_owned()
-            } else if other.update_id == node.update_id {
-                format!("they do the same: remove one, and read `{}` instead", other.name)
-            } else {
+            let mend = if other.update_id != node.update_id {
                 "they differ only in `identity_ignore`: within one run a table has one writer, so run them one after the \
                  other, with a pipeline parameter"
                     .to_owned()
+            } else if other.family == node.family {
+                "use every `for_each` key in `parameters` or `inputs`: members that do the same are one"
+                    .to_owned()
+            } else {
+                format!("they do the same: remove one, and read `{}` instead", other.name)
             };
             self.problems.add(decl.at, Code("duplicate-table"), what, mend);
             return None;

@@ -22,6 +22,7 @@ mod parameters;
 mod reading;
 mod schema;
 mod settings;
+mod sweeps;
 mod task_parameters;
 
 /// Tasks of the tests.

@@ -57,6 +57,10 @@ impl SweepDecl {
             (fields.entries("draw", problems, text), fields.entries("measures", problems, text));
         let mut literal = |key| fields.literal::<String>(key, problems).map(|it| it.value);
         let (points, minimize, maximize) = (literal("points"), literal("minimize"), literal("maximize"));
+        if minimize.is_some() && maximize.is_some() {
+            let what = "`sweep` has both `minimize` and `maximize`";
+            problems.add(fields.at, Code("wrong-value"), what, "keep one of the two");
+        }
         let keep = fields.literal("keep", problems).map(|it| Literal(it.value));
         let random = fields.literal("random", problems).map(|it| it.value);
         let seed = fields.literal("seed", problems).map(|it| it.value);
