@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Run a pipeline in this process, on all cores
     Run(RunArgs),
     /// Run a pipeline at many points of its parameters, sharing what they have in common
-    Sweep(SweepArgs),
+    Sweep(Box<SweepArgs>),
     /// List the tables of a lake
     Tables(TablesArgs),
     /// Print or export a table

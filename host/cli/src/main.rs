@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod show;
 mod sweep;
+mod sweep_compare;
 mod sweep_progress;
 mod sweep_results;
 mod table_view;

@@ -15,7 +15,7 @@ use crate::args::{KeepArg, SweepArgs, SweepCommand, SweepRunArgs};
 use crate::complain::{Problems, talk};
 use crate::machine::this_machine;
 use crate::sweep_progress::SweepProgress;
-use crate::{Ending, lake_dir, quantity, run, sweep_results, table_view};
+use crate::{Ending, lake_dir, quantity, run, sweep_compare, sweep_results, table_view};
 
 pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<Ending> {
     match &args.command {
@@ -30,7 +30,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<Ending> {
             sweep_results::best(sweep, lake, goal, *count, best_to.as_deref(), *json)
         }
         Some(SweepCommand::Compare { a, b, lake, rows, json }) => {
-            sweep_results::compare(a, b, lake, *rows, *json)
+            sweep_compare::compare(a, b, lake, *rows, *json)
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Earlier sweeps: listed, printed, exported, compared; and what is written of the best point.
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -23,7 +22,7 @@ pub(crate) struct Shown<'a> {
     pub(crate) output: Option<&'a Path>,
 }
 
-fn load(lake: &LakeArg, sweep: &str) -> anyhow::Result<(SweepRecord, Vec<PointRow>)> {
+pub(crate) fn load(lake: &LakeArg, sweep: &str) -> anyhow::Result<(SweepRecord, Vec<PointRow>)> {
     lake_dir::require(&lake.dir)?;
     let id = find_sweep(&lake.dir, sweep).map_err(|e| e.problem())?;
     Ok(load_rows(&lake.dir, &id).map_err(|e| e.problem())?)
@@ -151,108 +150,16 @@ pub(crate) fn best(
     Ok(Ending::Done)
 }
 
-/// Points of two sweeps that have the same values on the axes that both have.
-pub(crate) fn compare(
-    a: &str,
-    b: &str,
-    lake: &LakeArg,
-    rows_max: usize,
-    is_json: bool,
-) -> anyhow::Result<Ending> {
-    let ((record_a, rows_a), (record_b, rows_b)) = (load(lake, a)?, load(lake, b)?);
-    let axes: Vec<&str> = record_a
-        .axes
-        .iter()
-        .map(|it| it.name.as_str())
-        .filter(|name| record_b.axes.iter().any(|it| it.name == *name))
-        .collect();
-    let measures: Vec<&str> = record_a
-        .measures
-        .iter()
-        .map(|it| it.name.as_str())
-        .filter(|name| record_b.measures.iter().any(|it| it.name == *name))
-        .collect();
-    if axes.len() != record_a.axes.len() || axes.len() != record_b.axes.len() || measures.is_empty() {
-        let what = "the two sweeps do not have the same axes and a measure in common".to_owned();
-        let mend = "compare sweeps over the same parameters that measure something by the same name";
-        return Err(Problem::new(Code("sweeps-differ"), what, mend).into());
-    }
-    let key = |record: &SweepRecord, row: &PointRow| -> Vec<String> {
-        axes.iter().map(|it| value_of(record, row, it).to_string()).collect()
-    };
-    let others: HashMap<Vec<String>, &PointRow> = rows_b.iter().map(|it| (key(&record_b, it), it)).collect();
-    let number = |record: &SweepRecord, row: &PointRow, name: &str| {
-        let at = record.measures.iter().position(|it| it.name == name)?;
-        row.measures.get(at).copied().flatten()
-    };
-    let mut pairs = Vec::new();
-    let mut only_a = 0;
-    for row in &rows_a {
-        let Some(other) = others.get(&key(&record_a, row)) else {
-            only_a += 1;
-            continue;
-        };
-        let differences: Vec<(Option<f64>, Option<f64>)> =
-            measures.iter().map(|it| (number(&record_a, row, it), number(&record_b, other, it))).collect();
-        pairs.push((row, differences));
-    }
-    let only_b = rows_b.len() - pairs.len();
-    let size = |it: &[(Option<f64>, Option<f64>)]| {
-        it.iter().map(|(a, b)| (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs()).fold(0.0, f64::max)
-    };
-    pairs.sort_by(|a, b| size(&b.1).total_cmp(&size(&a.1)));
-    let equal =
-        pairs.iter().filter(|(_, it)| it.iter().all(|(a, b)| a.map(f64::to_bits) == b.map(f64::to_bits)));
-    let equal = equal.count();
-    if is_json {
-        let rows: Vec<Value> = pairs
-            .iter()
-            .map(|(row, it)| {
-                let mut out = Map::new();
-                axes.iter()
-                    .for_each(|name| drop(out.insert((*name).to_owned(), value_of(&record_a, row, name))));
-                for (name, (a, b)) in measures.iter().zip(it) {
-                    let difference = a.zip(*b).map(|(a, b)| b - a);
-                    out.insert((*name).to_owned(), json!({"a": a, "b": b, "difference": difference}));
-                }
-                Value::Object(out)
-            })
-            .collect();
-        table_view::print_json(&json!({
-            "a": record_a.sweep, "b": record_b.sweep, "both": pairs.len(), "equal": equal,
-            "only_a": only_a, "only_b": only_b, "points": rows,
-        }))?;
-        return Ok(Ending::Done);
-    }
-    let mut header: Vec<String> = axes.iter().map(|it| (*it).to_owned()).collect();
-    for it in &measures {
-        header.extend([format!("{it} a"), format!("{it} b"), "b − a".to_owned()]);
-    }
-    let rows = pairs.iter().take(rows_max).map(|(row, differences)| {
-        let mut cells: Vec<String> = axes.iter().map(|it| plain(&value_of(&record_a, row, it))).collect();
-        for (a, b) in differences {
-            cells.extend([measure_text(*a), measure_text(*b), measure_text(a.zip(*b).map(|(a, b)| b - a))]);
-        }
-        cells
-    });
-    table_view::print(&header.iter().map(String::as_str).collect::<Vec<_>>(), rows.collect())?;
-    talk!(
-        "{} points in both, {equal} of them equal to the bit; {only_a} only in a, {only_b} only in b",
-        pairs.len()
-    );
-    Ok(Ending::Done)
-}
-
-fn value_of(record: &SweepRecord, row: &PointRow, axis: &str) -> Value {
+pub(crate) fn value_of(record: &SweepRecord, row: &PointRow, axis: &str) -> Value {
     let at = record.axes.iter().position(|it| it.name == axis);
     at.and_then(|it| row.values.get(it)).cloned().unwrap_or(Value::Null)
 }
 
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn measure_text(value: Option<f64>) -> String {
+pub(crate) fn measure_text(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |it| it.to_string())
 }
 

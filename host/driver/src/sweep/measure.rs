@@ -17,28 +17,28 @@ pub(super) fn measure(
     column: &str,
     aggregate: Option<Aggregate>,
 ) -> Result<Option<f64>, NodeFailure> {
-    let wrong = |code: &'static str, what: String, mend: &str| NodeFailure::permanent(Code(code), what, mend);
+    let wrong = |code: Code, what: String, mend: &str| NodeFailure::permanent(code, what, mend);
     let Ok(field) = table.schema.field_with_name(column) else {
         let names: Vec<&str> = table.schema.fields().iter().map(|it| it.name().as_str()).collect();
         let what = format!("table `{}` has no column `{column}` to measure", table.table);
-        return Err(wrong("measure-column", what, &format!("its columns are: {}", names.join(", "))));
+        return Err(wrong(Code("measure-column"), what, &format!("its columns are: {}", names.join(", "))));
     };
     let data_type = field.data_type();
     if !data_type.is_numeric() && *data_type != DataType::Boolean {
         let what = format!("column `{column}` of table `{}` is {data_type}, no number", table.table);
-        return Err(wrong("measure-column", what, "measure a column of numbers"));
+        return Err(wrong(Code("measure-column"), what, "measure a column of numbers"));
     }
     if aggregate.is_none() && table.rows != 1 {
         let what = format!("table `{}` has {} rows: which one is measured?", table.table, table.rows);
         let mend = format!("write `last(….{column})`, or min, max, mean, sum, std");
-        return Err(wrong("measure-rows", what, &mend));
+        return Err(wrong(Code("measure-rows"), what, &mend));
     }
     let options = ReadOptions { columns: Some(vec![column.to_owned()]), ..ReadOptions::default() };
     let mut reader = lake.reader(table, options)?;
     let mut sums = Sums::default();
     while let Some(batch) = reader.next_batch()? {
         let numbers = arrow::compute::cast(batch.column(0), &DataType::Float64)
-            .map_err(|e| wrong("measure-column", format!("column `{column}` is no number: {e}"), ""))?;
+            .map_err(|e| wrong(Code("measure-column"), format!("column `{column}` is no number: {e}"), ""))?;
         numbers.as_primitive::<Float64Type>().iter().flatten().for_each(|it| sums.add(it));
     }
     Ok(sums.result(aggregate.unwrap_or(Aggregate::Last)))

@@ -179,8 +179,12 @@ impl SweepRecord {
         self.ended_at = Some(now_ns());
         self.state = match state {
             RunState::Cancelled => RunState::Cancelled,
-            _ if 0 < self.counts.failed + self.counts.cancelled => RunState::Failed,
-            _ => RunState::Succeeded,
+            RunState::Running | RunState::Succeeded | RunState::Failed
+                if 0 < self.counts.failed + self.counts.cancelled =>
+            {
+                RunState::Failed
+            }
+            RunState::Running | RunState::Succeeded | RunState::Failed => RunState::Succeeded,
         };
     }
 

@@ -169,17 +169,23 @@ impl<'r, 'a> Measuring<'r, 'a> {
                 ));
             };
             let (tables, metrics) = self.lock().tables.get(&node).cloned().unwrap_or_default();
-            row.measures[at] = match &it.source {
-                MeasureSource::Metric { name, .. } => metrics.get(name).copied(),
-                MeasureSource::Column { column, aggregate, .. } => {
-                    let Some(table) = tables.get(output) else { continue };
-                    if !named.contains(&(node, output)) {
-                        named.push((node, output));
-                        row.tables.push(table.table.0.clone());
+            row.measures[at] =
+                match &it.source {
+                    MeasureSource::Metric { name, .. } => {
+                        let value = metrics.get(name).copied();
+                        Some(value.ok_or_else(|| {
+                            unreported(&self.run.plan.plan.nodes[node].name, name, &metrics)
+                        })?)
                     }
-                    measure(shared.home(table), table, column, *aggregate)?
-                }
-            };
+                    MeasureSource::Column { column, aggregate, .. } => {
+                        let Some(table) = tables.get(output) else { continue };
+                        if !named.contains(&(node, output)) {
+                            named.push((node, output));
+                            row.tables.push(table.table.0.clone());
+                        }
+                        measure(shared.home(table), table, column, *aggregate)?
+                    }
+                };
         }
         Ok(())
     }
@@ -203,6 +209,18 @@ impl<'r, 'a> Measuring<'r, 'a> {
         }
         out.rows.push(row);
     }
+}
+
+fn unreported(node: &str, metric: &str, metrics: &HashMap<String, f64>) -> NodeFailure {
+    let mut names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let mend = if names.is_empty() {
+        "it reports none; `ctx.metric(name, value)` in the task does".to_owned()
+    } else {
+        format!("it reports: {}", names.join(", "))
+    };
+    let what = format!("node `{node}` reports no metric `{metric}`");
+    NodeFailure::permanent(tidemill_plan::Code("measure-metric"), what, mend)
 }
 
 impl Sink for Measuring<'_, '_> {

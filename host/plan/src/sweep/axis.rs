@@ -101,9 +101,9 @@ fn rounded(value: f64) -> f64 {
 
 /// As an integer where that is what the parameter takes; `fit` refuses what is none.
 pub(super) fn value(decl: &ParameterDecl, number: f64) -> Value {
-    let whole = number.trunc();
-    if decl.kind.0 == ParameterType::Integer && number == whole && whole.abs() < 9e15 {
-        return Value::from(whole as i64);
+    let is_whole = number.fract() == 0.0 && number.abs() < 9e15;
+    if decl.kind.0 == ParameterType::Integer && is_whole {
+        return Value::from(number as i64);
     }
     Value::from(number)
 }

@@ -45,10 +45,12 @@ impl SweepDecl {
         let mut fields = Fields::of("`sweep`", tree?, problems)?;
         let value = |_: &str, tree: Tree, _: &mut Problems<'_>| Some(At::new(tree.to_value(), tree.at));
         let (grid, zip) = (fields.entries("grid", problems, value), fields.entries("zip", problems, value));
-        let text = |name: &str, tree: Tree, problems: &mut Problems<'_>| match tree.to_value() {
-            Value::String(it) => Some(At::new(it, tree.at)),
-            other => {
-                let what = format!("`{name}` of `sweep` is `{other}`, not a string");
+        let text = |name: &str, tree: Tree, problems: &mut Problems<'_>| {
+            let value = tree.to_value();
+            if let Value::String(it) = value {
+                Some(At::new(it, tree.at))
+            } else {
+                let what = format!("`{name}` of `sweep` is `{value}`, not a string");
                 problems.add(tree.at, Code("wrong-type"), what, "write it in quotes");
                 None
             }
@@ -116,7 +118,9 @@ impl Pipeline {
             let step = |it: &Value| match it {
                 Value::String(text) => Steps::Text(text.clone()),
                 Value::Array(values) => Steps::List(values.clone()),
-                one => Steps::List(vec![one.clone()]),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                    Steps::List(vec![it.clone()])
+                }
             };
             axes.iter().map(|it| (it.name.clone(), step(&it.value.value))).collect()
         };

@@ -105,8 +105,8 @@ impl Measure {
 
     /// Whether the plan of a point can give it, as far as a plan can tell.
     pub fn check(&self, plan: &Plan) -> Result<(), Problem> {
-        let wrong = |code: &'static str, why: String, mend: String| {
-            Problem::new(Code(code), format!("measure `{}={}` {why}", self.name, self.text), mend)
+        let wrong = |code: Code, why: String, mend: String| {
+            Problem::new(code, format!("measure `{}={}` {why}", self.name, self.text), mend)
         };
         let node = self.source.node();
         let Some(found) = plan.nodes.iter().find(|it| it.name == node) else {
@@ -115,13 +115,13 @@ impl Measure {
                 Some(member) => format!("`{node}` is a family: name a member, as `{}`", member.name),
                 None => did_you_mean(node, "node", plan.nodes.iter().map(|it| it.name.as_str())),
             };
-            return Err(wrong("measure-node", format!("names `{node}`, which is no node"), mend));
+            return Err(wrong(Code("measure-node"), format!("names `{node}`, which is no node"), mend));
         };
         let MeasureSource::Column { port, column, .. } = &self.source else { return Ok(()) };
         let table = table_of(found, port.as_deref()).ok_or_else(|| {
             let ports = list(found.outputs.iter().map(|it| it.port.as_str())).unwrap_or_default();
             wrong(
-                "measure-table",
+                Code("measure-table"),
                 format!("names no single table of `{node}`"),
                 format!("name one of its output ports: {ports}"),
             )
@@ -131,12 +131,12 @@ impl Measure {
         let Ok(field) = schema.field_with_name(column) else {
             let mend = did_you_mean(column, "column", names());
             let why = format!("names `{column}`, which is no column of `{node}`");
-            return Err(wrong("measure-column", why, mend));
+            return Err(wrong(Code("measure-column"), why, mend));
         };
         let data_type = field.data_type();
         if !data_type.is_numeric() && *data_type != arrow_schema::DataType::Boolean {
             let why = format!("names `{column}`, whose type {data_type} is no number");
-            return Err(wrong("measure-column", why, "measure a column of numbers".to_owned()));
+            return Err(wrong(Code("measure-column"), why, "measure a column of numbers".to_owned()));
         }
         Ok(())
     }

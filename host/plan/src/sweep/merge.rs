@@ -116,7 +116,7 @@ fn fixed(
     let first = space.axes.iter().zip(space.values(0)).map(|(axis, it)| (axis.name.clone(), it.clone()));
     let mut parameters = request.parameters.clone();
     parameters.extend(first.collect::<Map<String, Value>>());
-    Ok(bind::bound(pipeline, &request.sets, &parameters)?)
+    bind::bound(pipeline, &request.sets, &parameters)
 }
 
 fn name_of(pipeline: &Pipeline, decl: Decl) -> &str {

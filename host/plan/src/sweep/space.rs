@@ -121,7 +121,7 @@ impl Builder<'_> {
         let origin = origin("--grid", name, steps);
         let Some((decl, values)) = self.axis_of(&origin, name, steps) else { return };
         let rows: Vec<Vec<Value>> = values.into_iter().map(|it| vec![it]).collect();
-        self.add(&origin, vec![(name.to_owned(), decl)], rows);
+        self.add(&origin, &[(name.to_owned(), decl)], rows);
     }
 
     fn zip(&mut self, zip: &[(String, Steps)]) {
@@ -141,8 +141,8 @@ impl Builder<'_> {
         }
         let Some((_, _, first)) = columns.first() else { return };
         let rows = (0..first.len()).map(|row| columns.iter().map(|it| it.2[row].clone()).collect()).collect();
-        let axes = columns.into_iter().map(|(name, decl, _)| (name, decl)).collect();
-        self.add("`--zip`", axes, rows);
+        let axes: Vec<_> = columns.into_iter().map(|(name, decl, _)| (name, decl)).collect();
+        self.add("`--zip`", &axes, rows);
     }
 
     fn table(&mut self, table: &PointsTable) {
@@ -171,7 +171,7 @@ impl Builder<'_> {
             let mend = "write a row for each point under the names of the parameters";
             return self.problems.push(Problem::new(Code("empty-axis"), what, mend));
         }
-        self.add(&origin, axes, rows);
+        self.add(&origin, &axes, rows);
     }
 
     fn draw(&mut self, written: &Axes) {
@@ -218,14 +218,14 @@ impl Builder<'_> {
                 rows.push(row);
             }
         }
-        self.add("`--random`", axes, rows);
+        self.add("`--random`", &axes, rows);
     }
 
     /// Adds axes that move together; a row that is there twice is an error.
-    fn add(&mut self, origin: &str, axes: Vec<(String, ParameterDecl)>, rows: Vec<Vec<Value>>) {
+    fn add(&mut self, origin: &str, axes: &[(String, ParameterDecl)], rows: Vec<Vec<Value>>) {
         let first = self.space.axes.len();
         let mut numbers: Vec<BTreeMap<String, u32>> = vec![BTreeMap::new(); axes.len()];
-        for (name, decl) in &axes {
+        for (name, decl) in axes {
             self.space.axes.push(Axis { name: name.clone(), kind: decl.kind.0.name(), values: Vec::new() });
         }
         let mut coded = Vec::with_capacity(rows.len() * axes.len());

@@ -256,6 +256,10 @@ fn bad_axes_are_named_all_at_once() {
           to mend: give it at least one value, as `1,2,3` or `60:720:20`
     "#]],
     );
+}
+
+#[test]
+fn a_bad_range_says_why() {
     check_points(
         &grid(&[("alpha", "NaN")]),
         expect![[r#"
@@ -284,6 +288,10 @@ fn bad_axes_are_named_all_at_once() {
           to mend: write `start:stop:step`, which leaves the stop out, or `start:stop:logN`, N values from start to stop
     "#]],
     );
+}
+
+#[test]
+fn bad_values_and_repeated_points_are_named() {
     check_points(
         &grid(&[("window", "20,60,1")]),
         expect![[r#"
