@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Print what the tasks of a run logged
     Logs(LogsArgs),
+    /// List the runs of a lake, or show one
+    Runs(RunsArgs),
     /// Remove tables or runs from a lake
     Clean(CleanArgs),
     /// Print a completion script for a shell
@@ -88,8 +90,15 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOf {
     /// A pipeline file, or a folder that holds a pipeline.toml
-    pub(crate) pipeline: PathBuf,
-    /// Bind a parameter; may be given several times
+    #[arg(required_unless_present = "from")]
+    pub(crate) pipeline: Option<PathBuf>,
+    /// Take pipeline, parameters, window and as-of from this run's record: a run's id, the beginning of one, or `last`
+    #[arg(long, value_name = "RUN", conflicts_with = "pipeline")]
+    pub(crate) from: Option<String>,
+    /// Bind parameters from a TOML file, or a JSON file (.json), that holds a table of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
+    /// Bind a parameter, whatever a file or run says; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) sets: Vec<String>,
     /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
@@ -112,6 +121,9 @@ pub(crate) struct PlanOf {
     /// Only what this node depends on
     #[arg(long, value_name = "NODE", group = "selection")]
     pub(crate) deps_only: Option<String>,
+    /// Compute this node and all that depends on it, even where valid; reuse the rest
+    #[arg(long, value_name = "NODE", group = "selection")]
+    pub(crate) from_node: Option<String>,
     /// Compute even what could be reused
     #[arg(long)]
     pub(crate) force: bool,
@@ -371,6 +383,58 @@ pub(crate) struct LogsArgs {
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<RunsWhat>,
+    #[command(flatten)]
+    pub(crate) list: RunsListArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsWhat {
+    /// Show all that is recorded of a run
+    Show(RunsShowArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunsListArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs in this state
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<StateFilter>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateFilter {
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+    /// Its process died before the run had ended
+    Lost,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunsShowArgs {
+    /// A run's id, the beginning of one, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -61,12 +61,7 @@ fn is_meant(typed: &str, node: &str) -> bool {
 
 fn is_over(lake: &Path, run: &RunId) -> Result<bool, Problem> {
     let record = RunRecord::load(lake, run).map_err(|e| e.problem())?;
-    Ok(record.state != RunState::Running || !is_alive(record.pid))
-}
-
-fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
+    Ok(record.state != RunState::Running || record.is_lost())
 }
 
 /// Prints what has been added since the last look; whether there was anything.

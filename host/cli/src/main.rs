@@ -9,11 +9,13 @@ mod lake_dir;
 mod logs;
 mod machine;
 mod new_task;
+mod params;
 mod plan;
 mod progress;
 mod quantity;
 mod report;
 mod run;
+mod runs;
 mod show;
 mod sweep;
 mod sweep_compare;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Tables(it) => tables::tables(&it),
         Command::Show(it) => show::show(&it),
         Command::Logs(it) => logs::logs(&it),
+        Command::Runs(it) => runs::runs(&it),
         Command::Clean(it) => clean::clean(&it),
         Command::Completions(it) => args::completions(&it),
     };

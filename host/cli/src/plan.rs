@@ -17,8 +17,8 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Ending> {
     let is_there = !in_memory && !args.of.force && args.of.lake.dir.is_dir();
     let lake: Option<Lake> = is_there.then(|| lake_dir::open_to_read(&args.of.lake)).transpose()?;
     let mut previews = preview(&planned.plan, lake.as_ref(), &planned.base);
-    if args.of.force {
-        for it in &mut previews {
+    for (it, node) in previews.iter_mut().zip(&planned.plan.nodes) {
+        if args.of.force || planned.recompute.contains(&node.name) {
             it.prospect = Prospect::Compute;
         }
     }
@@ -56,7 +56,11 @@ fn to_json(planned: &Planned, previews: &[Preview]) -> Value {
         .parameters
         .iter()
         .map(|(name, it)| {
-            let from = if it.provenance == Provenance::Set { "set" } else { "default" };
+            let from = match it.provenance {
+                Provenance::Default => "default",
+                Provenance::Given => planned.lineage.parameters.get(name).map_or("set", String::as_str),
+                Provenance::Set => "set",
+            };
             (name.clone(), json!({"value": it.value, "from": from}))
         })
         .collect();

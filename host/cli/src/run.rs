@@ -1,5 +1,6 @@
 //! `tidemill run`: a pipeline in this process.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use tidemill_driver::{
-    Canceller, Components, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord,
-    RunState,
+    Canceller, Components, Lineage, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord,
+    RunState, find_run,
 };
 use tidemill_plan::{Code, Pipeline, Plan, Problem, Request, Selection, Window};
 use tidemill_sandbox::{Options, Sandbox};
@@ -18,7 +19,7 @@ use crate::args::{PlanOf, RunArgs};
 use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
-use crate::{Ending, lake_dir, quantity, table_view};
+use crate::{Ending, lake_dir, params, quantity, table_view};
 
 /// A plan with all that is needed to run it.
 pub(crate) struct Planned {
@@ -29,6 +30,10 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) selected: Vec<bool>,
     pub(crate) components: Components,
+    /// How it came to be: from a file of parameters, from another run.
+    pub(crate) lineage: Lineage,
+    /// Nodes that are computed even where valid.
+    pub(crate) recompute: BTreeSet<String>,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
@@ -45,7 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
         base: planned.base.clone(),
         lake_root: lake.root().map(Path::to_path_buf),
     };
-    let local = LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options);
+    let local = LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options)
+        .with_lineage(planned.lineage.clone())
+        .recompute(planned.recompute.clone());
     cancel_on_signal(local.canceller())?;
     let progress = Progress::start(&planned.plan, &planned.selected);
     let result = local.run(&progress);
@@ -91,26 +98,16 @@ pub(crate) fn sandbox(jobs: u32) -> Result<Arc<Sandbox>, Problem> {
 
 /// From what was typed to a plan. Nothing runs, nothing is written.
 pub(crate) fn plan_of(args: &PlanOf, jobs: u32) -> anyhow::Result<Planned> {
-    let file = pipeline_file(&args.pipeline)?;
-    let window = Window {
-        start: time("--start", args.start.as_deref())?,
-        end: time("--end", args.end.as_deref())?,
-        as_of: time("--as-of", args.as_of.as_deref())?,
+    let told = match &args.from {
+        Some(run) => Told::of_run(args, run)?,
+        None => Told::of_file(args)?,
     };
-    check_window(&window)?;
-    let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
-    let pipeline: Pipeline = tidemill_plan::parse(&text, &file.display().to_string()).map_err(Problems)?;
-    let base = match file.parent() {
-        Some(it) if !it.as_os_str().is_empty() => it.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let components = Components::new(sandbox(jobs)?, base.clone(), &pipeline);
-    let request = Request {
-        sets: args.sets.clone(),
-        parameters: serde_json::Map::new(),
-        window,
-        machine: this_machine(),
-    };
+    check_window(&told.window)?;
+    let pipeline: Pipeline = tidemill_plan::parse(&told.text, &told.shown).map_err(Problems)?;
+    let (parameters, lineage) = params::parameters(args, &told, &pipeline)?;
+    let components = Components::new(sandbox(jobs)?, told.base.clone(), &pipeline);
+    let request =
+        Request { sets: args.sets.clone(), parameters, window: told.window, machine: this_machine() };
     let plan = tidemill_plan::plan(&pipeline, &request, &components).map_err(Problems)?;
     let selection = match (&args.node, &args.only, &args.deps_only) {
         (Some(it), _, _) => Selection::Node(it.clone()),
@@ -119,7 +116,65 @@ pub(crate) fn plan_of(args: &PlanOf, jobs: u32) -> anyhow::Result<Planned> {
         _ => Selection::All,
     };
     let selected = plan.select(&selection)?;
-    Ok(Planned { file, base, plan, selected, components })
+    let recompute = match &args.from_node {
+        Some(it) => plan.downstream(it)?,
+        None => BTreeSet::new(),
+    };
+    Ok(Planned { file: told.file, base: told.base, plan, selected, components, lineage, recompute })
+}
+
+/// What is planned, before anything is bound: from a file, or from the record of a run.
+pub(crate) struct Told {
+    text: String,
+    /// Names the text in problems.
+    shown: String,
+    /// As it was named.
+    file: PathBuf,
+    base: PathBuf,
+    window: Window,
+    /// The run that it was taken from.
+    pub(crate) from: Option<RunRecord>,
+}
+
+impl Told {
+    fn of_file(args: &PlanOf) -> Result<Self, Problem> {
+        let path = args.pipeline.as_deref().expect("one is required where no run is named");
+        let file = pipeline_file(path)?;
+        let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
+        let base = match file.parent() {
+            Some(it) if !it.as_os_str().is_empty() => it.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let window = window(args, Window::default())?;
+        Ok(Self { text, shown: file.display().to_string(), file, base, window, from: None })
+    }
+
+    /// The file that the run read is not read again: it may say something else by now.
+    fn of_run(args: &PlanOf, run: &str) -> Result<Self, Problem> {
+        let lake = &args.lake.dir;
+        lake_dir::require(lake)?;
+        let run = find_run(lake, run).map_err(|e| e.problem())?;
+        let record = RunRecord::load(lake, &run).map_err(|e| e.problem())?;
+        let base = record.check_repeatable().map_err(|e| e.problem())?;
+        let window = window(args, record.window)?;
+        Ok(Self {
+            text: record.pipeline_text.clone(),
+            shown: record.shown_file(),
+            file: PathBuf::from(&record.file),
+            base,
+            window,
+            from: Some(record),
+        })
+    }
+}
+
+/// The window that was typed; where nothing was, another's.
+fn window(args: &PlanOf, otherwise: Window) -> Result<Window, Problem> {
+    Ok(Window {
+        start: time("--start", args.start.as_deref())?.or(otherwise.start),
+        end: time("--end", args.end.as_deref())?.or(otherwise.end),
+        as_of: time("--as-of", args.as_of.as_deref())?.or(otherwise.as_of),
+    })
 }
 
 /// The file itself, or the pipeline.toml of a folder.

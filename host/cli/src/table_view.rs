@@ -7,12 +7,32 @@ use serde_json::Value;
 
 /// Prints rows under a header. A reader that went away ends the program quietly.
 pub(crate) fn print(header: &[&str], rows: Vec<Vec<String>>) -> anyhow::Result<()> {
+    let mut table = plain(rows);
+    table.set_header(header.iter().copied());
+    write(&table)
+}
+
+/// The same, after something else: a line stays empty between the two.
+pub(crate) fn print_after(header: &[&str], rows: Vec<Vec<String>>) -> anyhow::Result<()> {
+    writeln!(std::io::stdout())?;
+    print(header, rows)
+}
+
+/// Rows without a header.
+pub(crate) fn print_plain(rows: Vec<Vec<String>>) -> anyhow::Result<()> {
+    write(&plain(rows))
+}
+
+fn plain(rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().copied());
     for row in rows {
         table.add_row(row);
     }
+    table
+}
+
+fn write(table: &Table) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     for line in table.lines() {
         writeln!(stdout, "{}", line.trim_end())?;

@@ -1,8 +1,8 @@
 //! One attempt: is a result there already; if not, read the source or run the task, then commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
@@ -35,6 +35,10 @@ pub(crate) struct Shared<'a> {
     pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
     /// What each node has committed, by the plan's order; set before anything that reads it starts.
     pub(crate) tables: Vec<OnceLock<Tables>>,
+    /// What each source read, by the plan's order, as far as it has been read.
+    pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
+    /// Nodes that are computed even where a valid result is there.
+    pub(crate) recompute: &'a BTreeSet<String>,
 }
 
 /// Where tables are written that only this run reads.
@@ -107,7 +111,7 @@ pub(crate) fn run_attempt(
 ) -> AttemptEnd {
     let node = &shared.plan.nodes[position];
     let result = match &node.work {
-        Work::Source(spec) => read_source(shared, node, spec, attempt, interrupt),
+        Work::Source(spec) => read_source(shared, position, spec, attempt, interrupt),
         Work::Task(task) => run_task(shared, position, task, attempt, interrupt),
     };
     result.unwrap_or_else(|failure| AttemptEnd::Failed { failure, usage: Usage::default() })
@@ -162,6 +166,7 @@ pub(crate) fn valid_tables(
 fn reusable(shared: &Shared<'_>, node: &PlanNode, key: &Digest) -> Result<Option<AttemptEnd>, NodeFailure> {
     match shared.reuse {
         Reuse::Never => Ok(None),
+        Reuse::Valid if shared.recompute.contains(&node.name) => Ok(None),
         Reuse::Valid => {
             let found = valid_tables(shared.lake, &shared.folder, node, key)?;
             Ok(found.map(|tables| {
@@ -186,13 +191,15 @@ pub(crate) fn source_digest(files: &[tidemill_lake::SourceFile]) -> Digest {
 
 fn read_source(
     shared: &Shared<'_>,
-    node: &PlanNode,
+    position: usize,
     spec: &SourceSpec,
     attempt: u32,
     interrupt: &Interrupt,
 ) -> Result<AttemptEnd, NodeFailure> {
+    let node = &shared.plan.nodes[position];
     let began = std::time::Instant::now();
     let files = tidemill_lake::source_files(spec, shared.base)?;
+    shared.files[position].lock().unwrap_or_else(PoisonError::into_inner).clone_from(&files);
     let code = source_digest(&files);
     let key = node_key(node, shared.plan, &code, &[], SOURCE_CONTRACT);
     if let Some(end) = reusable(shared, node, &key)? {
@@ -216,6 +223,7 @@ fn read_source(
     let tables = commit(shared, node, writers, &key, None, &BTreeMap::new(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     usage.rows_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.rows).sum();
+    usage.bytes_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.memory_bytes).sum();
     Ok(ended(tables, usage, BTreeMap::new()))
 }
 

@@ -37,8 +37,14 @@ impl Components {
         loaded.values().flatten().find(|it| it.digest() == *digest).cloned()
     }
 
+    /// Where the component of a reference is.
+    #[must_use]
+    pub fn path_of(&self, reference: &str) -> PathBuf {
+        self.paths.get(reference).cloned().unwrap_or_else(|| self.base.join(reference))
+    }
+
     fn load(&self, reference: &str) -> Result<Component, Problem> {
-        let path = self.paths.get(reference).cloned().unwrap_or_else(|| self.base.join(reference));
+        let path = self.path_of(reference);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(it) = loaded.get(&path) {
             return it.clone();

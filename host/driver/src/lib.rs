@@ -9,7 +9,9 @@ mod failure;
 mod local;
 mod log_file;
 mod observer;
+mod origin;
 mod preview;
+mod process;
 mod record;
 mod shape;
 mod sweep;
@@ -21,9 +23,13 @@ pub use failure::{DriverError, NodeFailure};
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
 pub use log_file::{LogEntry, LogFile, log_files};
 pub use observer::{Event, NodeEnd, Observer};
+pub use origin::{
+    AttemptOutcome, AttemptRecord, ComponentRecord, FileRecord, LimitsRecord, Lineage, ResourcesRecord,
+};
 pub use preview::{Preview, Prospect, preview};
 pub use record::{
-    NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord, find_run, list_runs, remove_run,
+    ErrorRecord, NodeRecord, NodeState, ParameterRecord, RunId, RunRecord, RunState, TableRecord, find_run,
+    list_runs, remove_run,
 };
 pub use sweep::{
     AxisRecord, MeasureRecord, PointRow, PointState, SharedNode, SourceRecord, SweepCounts, SweepEnded,

@@ -1,6 +1,6 @@
 //! A run in this process: the loop between the engine and the threads that carry attempts out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -21,8 +21,9 @@ use crate::catalog::Components;
 use crate::failure::{DriverError, NodeFailure};
 use crate::log_file::now_ns;
 use crate::observer::{Event, NodeEnd, Observer};
+use crate::origin::{AttemptRecord, Lineage, file_records, note_surroundings};
 use crate::preview::{Preview, Prospect, preview};
-use crate::record::{ErrorRecord, NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord};
+use crate::record::{Beginning, ErrorRecord, NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord};
 use crate::shape::Shape;
 
 /// How a run is carried out.
@@ -80,6 +81,9 @@ pub struct LocalRun<'a> {
     components: &'a Components,
     options: LocalOptions,
     sweep: Option<Sweeping<'a>>,
+    lineage: Lineage,
+    /// Names of nodes that are computed even where a valid result is there.
+    recompute: BTreeSet<String>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -135,13 +139,26 @@ impl<'a> LocalRun<'a> {
     ) -> Self {
         assert_eq!(selected.len(), plan.nodes.len(), "one choice per node of the plan");
         let (sender, receiver) = bounded(MESSAGES_MAX);
-        Self { plan, selected, lake, components, options, sweep: None, sender, receiver }
+        let (lineage, recompute) = (Lineage::default(), BTreeSet::new());
+        Self { plan, selected, lake, components, options, sweep: None, lineage, recompute, sender, receiver }
     }
 
     /// Lets a sweep follow the run: it decides which tables stay, and measures them.
     pub(crate) fn followed_by(mut self, id: RunId, kept: &'a [bool], sink: &'a dyn Sink) -> Self {
         self.sweep = Some(Sweeping { id, kept, sink });
         self
+    }
+
+    /// Says in the record how the run came to be.
+    #[must_use]
+    pub fn with_lineage(self, lineage: Lineage) -> Self {
+        Self { lineage, ..self }
+    }
+
+    /// Computes these nodes even where a valid result is there.
+    #[must_use]
+    pub fn recompute(self, nodes: BTreeSet<String>) -> Self {
+        Self { recompute: nodes, ..self }
     }
 
     #[must_use]
@@ -158,9 +175,23 @@ impl<'a> LocalRun<'a> {
         let began_at = now_ns();
         let unique = std::hash::RandomState::new().build_hasher().finish();
         let run = self.sweep.as_ref().map_or_else(|| RunId::at(began_at, unique), |it| it.id.clone());
-        let mut record =
-            RunRecord::begin(run.clone(), &self.options.file, self.plan, &self.selected, began_at);
+        let mut record = RunRecord::begin(Beginning {
+            run: run.clone(),
+            file: &self.options.file,
+            base: &self.options.base,
+            plan: self.plan,
+            selected: &self.selected,
+            components: self.components,
+            lineage: &self.lineage,
+            began_at,
+        });
+        note_surroundings(&mut record, self.plan, &self.selected, self.lake, &self.options.base);
         let shared = self.shared(run, observer)?;
+        for (position, tables) in shared.tables.iter().enumerate() {
+            if let Some(tables) = tables.get() {
+                record.nodes[position].tables = table_records(&self.plan.nodes[position], tables);
+            }
+        }
         let shape = Shape::new(self.plan, &self.selected, &self.options);
         let engine = Engine::new(shape.spec()).map_err(|e| impossible_run(&e))?;
         if let Some(root) = &self.options.lake_root {
@@ -205,13 +236,15 @@ impl<'a> LocalRun<'a> {
             observer,
             checkpoints: self.plan.nodes.iter().map(|_| Mutex::new(None)).collect(),
             tables,
+            files: self.plan.nodes.iter().map(|_| Mutex::default()).collect(),
+            recompute: &self.recompute,
         })
     }
 
     fn needed_but_not_selected(&self) -> impl Iterator<Item = usize> {
         let nodes = self.plan.nodes.iter().enumerate().filter(|(position, _)| self.selected[*position]);
         let needed = nodes.flat_map(|(_, node)| &node.inputs).flat_map(|it| &it.members).map(|it| it.node);
-        needed.filter(|it| !self.selected[*it]).collect::<std::collections::BTreeSet<_>>().into_iter()
+        needed.filter(|it| !self.selected[*it]).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// The tables of a node that this run does not compute. Only what a run would reuse is taken: tables of other
@@ -471,6 +504,10 @@ impl Loop<'_, '_> {
     fn report(&mut self, attempt: AttemptId, end: AttemptEnd) {
         self.interrupts.remove(&attempt);
         let position = self.shape.position(attempt.node);
+        if let Work::Source(_) = self.shared.plan.nodes[position].work {
+            let files = self.shared.files[position].lock().unwrap_or_else(PoisonError::into_inner);
+            self.record.nodes[position].files = file_records(&files);
+        }
         let outcome = if self.engine.is_live(attempt) { self.take(position, end) } else { Outcome::Stopped };
         self.step(EngineEvent::Report { attempt, outcome });
     }
@@ -479,8 +516,7 @@ impl Loop<'_, '_> {
         let node = &mut self.record.nodes[position];
         match end {
             AttemptEnd::Computed { tables, usage, metrics } => {
-                node.wall_us = usage.wall_us;
-                node.memory_peak_bytes = usage.memory_peak_bytes;
+                node.used(&usage);
                 node.metrics = metrics;
                 self.keep(position, tables);
                 Outcome::Succeeded(Origin::Computed)
@@ -491,8 +527,8 @@ impl Loop<'_, '_> {
                 Outcome::Succeeded(Origin::Reused)
             }
             AttemptEnd::Failed { failure, usage } => {
-                node.wall_us = usage.wall_us;
-                node.memory_peak_bytes = usage.memory_peak_bytes;
+                node.used(&usage);
+                node.failed_with(failure.code);
                 let kind = if failure.retryable { Failure::Retryable } else { Failure::Permanent };
                 self.failures.insert(position, failure);
                 Outcome::Failed(kind)
@@ -502,18 +538,7 @@ impl Loop<'_, '_> {
     }
 
     fn keep(&mut self, position: usize, tables: Tables) {
-        let outputs = &self.shared.plan.nodes[position].outputs;
-        self.record.nodes[position].tables = outputs
-            .iter()
-            .zip(tables.iter())
-            .map(|(output, it)| TableRecord {
-                port: output.port.clone(),
-                table: it.table.0.clone(),
-                rows: it.rows,
-                bytes: it.bytes,
-                snapshot: it.snapshot.to_string(),
-            })
-            .collect();
+        self.record.nodes[position].tables = table_records(&self.shared.plan.nodes[position], &tables);
         self.shared.tables[position].set(tables).expect("a node succeeds once");
     }
 
@@ -522,12 +547,21 @@ impl Loop<'_, '_> {
         match record.fact {
             Fact::AttemptBegan { attempt, .. } => {
                 let position = self.shape.position(attempt.node);
-                self.record.nodes[position].attempts = attempt.number;
+                let node = &mut self.record.nodes[position];
+                node.attempts = attempt.number;
+                node.history.push(AttemptRecord::begin(attempt.number, now_ns()));
                 self.shared.observer.on(Event::AttemptBegan { node: position, attempt: attempt.number });
             }
             Fact::AttemptToldToStop { attempt, cause: StopCause::Timeout, .. } => {
                 let position = self.shape.position(attempt.node);
                 self.failures.insert(position, self.timed_out(position));
+            }
+            Fact::AttemptEnded { attempt, ending } => {
+                let history = &mut self.record.nodes[self.shape.position(attempt.node)].history;
+                // The newest comes last, and is nearly always the one that ends.
+                if let Some(it) = history.iter_mut().rev().find(|it| it.attempt == attempt.number) {
+                    it.end(ending, now_ns());
+                }
             }
             Fact::RetryScheduled { node, due } => {
                 let position = self.shape.position(node);
@@ -564,7 +598,6 @@ impl Loop<'_, '_> {
             | Fact::RunCancelled
             | Fact::RunEnded { .. }
             | Fact::AttemptToldToStop { .. }
-            | Fact::AttemptEnded { .. }
             | Fact::RetryDue { .. } => {}
         }
     }
@@ -627,6 +660,21 @@ impl Loop<'_, '_> {
             format!("an attempt of node `{}` ended without a result", self.shared.plan.nodes[position].name);
         NodeFailure::permanent(Code("internal"), what, "this is a defect of Tidemill; please report it")
     }
+}
+
+fn table_records(
+    node: &tidemill_plan::PlanNode,
+    tables: &[Arc<tidemill_lake::Manifest>],
+) -> Vec<TableRecord> {
+    let record = |(output, it): (&tidemill_plan::PlanTable, &Arc<tidemill_lake::Manifest>)| TableRecord {
+        port: output.port.clone(),
+        table: it.table.0.clone(),
+        rows: it.rows,
+        bytes: it.bytes,
+        snapshot: it.snapshot.to_string(),
+        written_by: it.provenance.run.clone(),
+    };
+    node.outputs.iter().zip(tables).map(record).collect()
 }
 
 /// The planner checks all that the engine refuses.

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemill_plan::{Plan, Provenance, Window};
+use tidemill_plan::{Code, Plan, Problem, Window};
 
+use crate::catalog::Components;
 use crate::failure::DriverError;
+use crate::origin::{
+    AttemptRecord, ComponentRecord, FileRecord, HOST, LimitsRecord, Lineage, ResourcesRecord, absolute,
+    component_records, node_record, parameter_records,
+};
 
-/// Of the record's shape; a record of a newer one is not read.
-const FORMAT: u32 = 1;
+/// Of the record's shape; a record of a newer one is not read. 2 added what a replay needs.
+const FORMAT: u32 = 2;
 
 /// Sorts by the time when the run began.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,21 +88,45 @@ pub struct RunRecord {
     pub pipeline: String,
     /// As it was named on the command line.
     pub file: String,
+    /// Absolute folder of the pipeline file, which source paths are relative to; empty in format 1.
+    #[serde(default)]
+    pub folder: String,
+    /// Of the pipeline file; empty in format 1.
+    #[serde(default)]
+    pub pipeline_text: String,
+    /// The run whose pipeline and parameters this one took over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<RunId>,
+    /// The run, perhaps of another lake, that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<RunId>,
+    /// Version of Tidemill.
+    #[serde(default)]
+    pub host: String,
+    /// Version of the contract between host and task.
+    #[serde(default)]
+    pub contract: String,
     pub state: RunState,
     /// Of the process that ran it.
     pub pid: u32,
+    /// When that process began, in the kernel's ticks since the machine started: tells it from a later one with the
+    /// same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_began: Option<u64>,
     /// Nanoseconds since 1970.
     pub began_at: i64,
     pub ended_at: Option<i64>,
     pub window: Window,
     pub parameters: BTreeMap<String, ParameterRecord>,
+    #[serde(default)]
+    pub components: Vec<ComponentRecord>,
     pub nodes: Vec<NodeRecord>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ParameterRecord {
     pub value: Value,
-    /// `default` or `set`.
+    /// `default`, `set`, `run <id>` or `params <file>`.
     pub from: String,
 }
 
@@ -105,8 +134,32 @@ pub struct ParameterRecord {
 pub struct NodeRecord {
     pub node: String,
     pub state: NodeState,
+    /// Name of its task; `None` for a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Digest of its task's component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Of all randomness that its task sees, as 16 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourcesRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsRecord>,
+    /// How many there were.
     pub attempts: u32,
+    /// Each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptRecord>,
+    /// What a source read, in the order in which it was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+    /// Of a node that is not part of this run: what the run read of it.
     pub tables: Vec<TableRecord>,
+    /// By port, the snapshot of the table that was there already, of a node that adds to its tables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub continued: BTreeMap<String, String>,
     pub wall_us: u64,
     pub memory_peak_bytes: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -133,45 +186,108 @@ pub struct TableRecord {
     /// On disk.
     pub bytes: u64,
     pub snapshot: String,
+    /// The run that wrote it: another one when it was reused.
+    #[serde(default)]
+    pub written_by: String,
+}
+
+/// What a record says when its run begins.
+#[derive(Debug)]
+pub(crate) struct Beginning<'a> {
+    pub(crate) run: RunId,
+    pub(crate) file: &'a str,
+    pub(crate) base: &'a Path,
+    pub(crate) plan: &'a Plan,
+    pub(crate) selected: &'a [bool],
+    pub(crate) components: &'a Components,
+    pub(crate) lineage: &'a Lineage,
+    pub(crate) began_at: i64,
+}
+
+impl NodeRecord {
+    /// Of the attempt that has just ended.
+    pub(crate) fn used(&mut self, usage: &tidemill_sandbox::Usage) {
+        self.wall_us = usage.wall_us;
+        self.memory_peak_bytes = usage.memory_peak_bytes;
+        if let Some(it) = self.history.last_mut() {
+            it.used(usage);
+        }
+    }
+
+    pub(crate) fn failed_with(&mut self, code: Code) {
+        if let Some(it) = self.history.last_mut() {
+            it.error = Some(code.0.to_owned());
+        }
+    }
 }
 
 impl RunRecord {
-    pub(crate) fn begin(run: RunId, file: &str, plan: &Plan, selected: &[bool], began_at: i64) -> Self {
-        let parameters = plan
-            .parameters
-            .iter()
-            .map(|(name, it)| {
-                let from = match it.provenance {
-                    Provenance::Default => "default",
-                    Provenance::Set => "set",
-                };
-                (name.clone(), ParameterRecord { value: it.value.clone(), from: from.to_owned() })
-            })
-            .collect();
-        let nodes = plan.nodes.iter().zip(selected).map(|(node, selected)| NodeRecord {
-            node: node.name.clone(),
-            state: if *selected { NodeState::Pending } else { NodeState::Left },
-            attempts: 0,
-            tables: Vec::new(),
-            wall_us: 0,
-            memory_peak_bytes: 0,
-            metrics: BTreeMap::new(),
-            error: None,
-            because_of: None,
-        });
+    pub(crate) fn begin(of: Beginning<'_>) -> Self {
+        let nodes = of.plan.nodes.iter().zip(of.selected);
         Self {
             format: FORMAT,
-            run,
-            pipeline: plan.pipeline.clone(),
-            file: file.to_owned(),
+            run: of.run,
+            pipeline: of.plan.pipeline.clone(),
+            file: of.file.to_owned(),
+            folder: absolute(of.base),
+            pipeline_text: of.plan.text.to_string(),
+            from: of.lineage.from.clone(),
+            replay_of: of.lineage.replay_of.clone(),
+            host: HOST.to_owned(),
+            contract: tidemill_sandbox::CONTRACT.to_owned(),
             state: RunState::Running,
             pid: std::process::id(),
-            began_at,
+            pid_began: crate::process::began(std::process::id()),
+            began_at: of.began_at,
             ended_at: None,
-            window: plan.window,
-            parameters,
-            nodes: nodes.collect(),
+            window: of.plan.window,
+            parameters: parameter_records(of.plan, of.lineage),
+            components: component_records(of.plan, of.components),
+            nodes: nodes.map(|(node, is_selected)| node_record(node, *is_selected)).collect(),
         }
+    }
+
+    /// Whether it holds what repeats it, and its folder is there; returns that folder.
+    ///
+    /// # Errors
+    /// When the record is of a version that kept less, or the folder is gone.
+    pub fn check_repeatable(&self) -> Result<PathBuf, DriverError> {
+        if self.pipeline_text.is_empty() {
+            let what = format!(
+                "the record of run `{}` holds no pipeline: the version that wrote it did not keep it",
+                self.run
+            );
+            let mend = format!("run `{}` itself again: from now on runs keep it", self.file);
+            return Err(Problem::new(Code("run-not-repeatable"), what, mend).into());
+        }
+        let folder = PathBuf::from(&self.folder);
+        if !folder.is_dir() {
+            let what = format!(
+                "the folder `{}`, which the sources and components of run `{}` are relative to, is gone",
+                self.folder, self.run
+            );
+            let mend = "put it back where it was, or run the pipeline where it is now";
+            return Err(Problem::new(Code("run-folder-gone"), what, mend).into());
+        }
+        Ok(folder)
+    }
+
+    /// Names the text of the pipeline in problems.
+    #[must_use]
+    pub fn shown_file(&self) -> String {
+        // The name comes last: its ending tells the format.
+        format!("record of run {}: {}", self.run, self.file)
+    }
+
+    #[must_use]
+    pub fn parameter_values(&self) -> serde_json::Map<String, Value> {
+        self.parameters.iter().map(|(name, it)| (name.clone(), it.value.clone())).collect()
+    }
+
+    /// Whether its process died before it could say how the run ended.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.state == RunState::Running && !crate::process::is_alive(self.pid, self.pid_began)
     }
 
     /// Writes the record whole or not at all.

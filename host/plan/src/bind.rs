@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::declaration::Unfit;
 use crate::file::ParameterDecl;
 use crate::nearest::did_you_mean;
 use crate::parameter::{Step, free_value, path, put};
@@ -28,13 +29,15 @@ pub(crate) fn bind(
     given: &Map<String, Value>,
     problems: &mut Problems<'_>,
 ) -> BTreeMap<String, BoundParameter> {
-    let mut values: BTreeMap<&str, (Value, String)> = BTreeMap::new();
+    let mut values: BTreeMap<&str, Bound> = BTreeMap::new();
     for (name, value) in given {
+        let origin = format!("parameter `{name}`");
         match pipeline.file.parameters.get(name) {
             Some(it) => {
-                values.insert(&it.name, (value.clone(), format!("parameter `{name}`")));
+                let bound = Bound { value: value.clone(), origin, provenance: Provenance::Given };
+                values.insert(&it.name, bound);
             }
-            None => problems.push_nowhere(unknown(pipeline, name, &format!("parameter `{name}`"))),
+            None => problems.push_nowhere(unknown(pipeline, name, &origin)),
         }
     }
     for set in sets {
@@ -44,15 +47,12 @@ pub(crate) fn bind(
     }
     let mut bound = BTreeMap::new();
     for it in pipeline.file.parameters.iter() {
-        if let Some((value, origin)) = values.remove(it.name.as_str()) {
+        if let Some(Bound { value, origin, provenance }) = values.remove(it.name.as_str()) {
             match it.value.fit(&value) {
                 Ok(value) => {
-                    bound.insert(it.name.clone(), BoundParameter { value, provenance: Provenance::Set });
+                    bound.insert(it.name.clone(), BoundParameter { value, provenance });
                 }
-                Err(unfit) => {
-                    let what = format!("{origin}: `{}` {}", it.name, unfit.what);
-                    problems.push_nowhere(Problem::new(unfit.code, what, unfit.mend));
-                }
+                Err(unfit) => problems.push_nowhere(misfit(&origin, &it.name, unfit)),
             }
         } else if let Some(default) = &it.value.default {
             let value = it.value.fit(&default.value).ok().unwrap_or(Value::Null);
@@ -70,6 +70,31 @@ pub(crate) fn bind(
     bound
 }
 
+impl Pipeline {
+    /// Whether values fit the parameters of these names. `origin` tells in a problem where they came from. Errors:
+    /// every value of an unknown name or a wrong type.
+    pub fn check_parameters(&self, given: &Map<String, Value>, origin: &str) -> Result<(), Vec<Problem>> {
+        let check = |(name, value): (&String, &Value)| match self.file.parameters.get(name) {
+            Some(it) => it.value.fit(value).err().map(|unfit| misfit(origin, name, unfit)),
+            None => Some(unknown(self, name, origin)),
+        };
+        let problems: Vec<Problem> = given.iter().filter_map(check).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// A value on its way to a parameter.
+struct Bound {
+    value: Value,
+    /// For problems.
+    origin: String,
+    provenance: Provenance,
+}
+
+fn misfit(origin: &str, name: &str, unfit: Unfit) -> Problem {
+    Problem::new(unfit.code, format!("{origin}: `{name}` {}", unfit.what), unfit.mend)
+}
+
 fn unknown(pipeline: &Pipeline, name: &str, origin: &str) -> Problem {
     let what = format!("{origin}: pipeline `{}` has no parameter `{name}`", pipeline.name());
     let mend = did_you_mean(name, "parameter", pipeline.file.parameters.names());
@@ -79,7 +104,7 @@ fn unknown(pipeline: &Pipeline, name: &str, origin: &str) -> Problem {
 fn apply<'p>(
     pipeline: &'p Pipeline,
     set: &str,
-    values: &mut BTreeMap<&'p str, (Value, String)>,
+    values: &mut BTreeMap<&'p str, Bound>,
 ) -> Result<(), Problem> {
     let origin = format!("`--set {set}`");
     let bad = |why: String| {
@@ -94,14 +119,15 @@ fn apply<'p>(
     let found = pipeline.file.parameters.get(&name).ok_or_else(|| unknown(pipeline, &name, &origin))?;
     let decl = &found.value;
     if steps.is_empty() {
-        values.insert(&found.name, (decl.value_of_text(text), origin));
+        let value = decl.value_of_text(text);
+        values.insert(&found.name, Bound { value, origin, provenance: Provenance::Set });
         return Ok(());
     }
     let default = || decl.default.as_ref().map(|it| it.value.clone());
-    let current = values.get(found.name.as_str()).map(|(value, _)| value.clone());
+    let current = values.get(found.name.as_str()).map(|it| it.value.clone());
     let mut whole = current.or_else(default).unwrap_or_else(|| Value::Object(Map::new()));
     put(&mut whole, &steps, inner_value(decl, &steps, text)).map_err(bad)?;
-    values.insert(&found.name, (whole, origin));
+    values.insert(&found.name, Bound { value: whole, origin, provenance: Provenance::Set });
     Ok(())
 }
 

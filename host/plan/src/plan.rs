@@ -1,6 +1,7 @@
 //! The plan: what would run, in order, every value known.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use serde_json::Value;
@@ -12,6 +13,8 @@ use crate::{Digest, SourceSpec, TableName, TaskDescription, Window};
 pub struct Plan {
     pub pipeline: String,
     pub summary: String,
+    /// Of the pipeline file, as it was read.
+    pub text: Arc<str>,
     pub parameters: BTreeMap<String, BoundParameter>,
     pub window: Window,
     /// In topological order; nodes that do not depend on each other keep the order of the file.
@@ -28,6 +31,9 @@ pub struct BoundParameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     Default,
+    /// By `Request::parameters`; whoever filled those knows where from.
+    Given,
+    /// By `--set`.
     Set,
 }
 
@@ -67,7 +73,7 @@ pub struct TaskUse {
     pub reference: String,
     /// Of the component.
     pub digest: Digest,
-    pub description: std::sync::Arc<TaskDescription>,
+    pub description: Arc<TaskDescription>,
     /// Canonical: keys sorted, defaults filled in, numbers by the schema's type.
     pub parameters: Value,
     pub identity_ignore: Vec<String>,

@@ -136,6 +136,7 @@ pub fn plan(pipeline: &Pipeline, request: &Request, catalog: &dyn Catalog) -> Re
     problems.into_result(Plan {
         pipeline: pipeline.name().to_owned(),
         summary: pipeline.summary().to_owned(),
+        text: Arc::clone(&pipeline.text.text),
         parameters: parameters.into_iter().collect::<BTreeMap<_, _>>(),
         window: request.window,
         nodes,

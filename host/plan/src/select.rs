@@ -1,5 +1,7 @@
 //! Which nodes of a plan a run is about.
 
+use std::collections::BTreeSet;
+
 use crate::nearest::did_you_mean;
 use crate::{Code, Plan, Problem};
 
@@ -42,6 +44,25 @@ impl Plan {
             }
         }
         Ok(named)
+    }
+
+    /// The names of a node, or all members of a family, and of every node that reads them at whatever distance.
+    /// Errors: `unknown-node`.
+    pub fn downstream(&self, name: &str) -> Result<BTreeSet<String>, Problem> {
+        let mut marks: Vec<bool> =
+            self.nodes.iter().map(|it| it.name == *name || it.family == *name).collect();
+        if !marks.contains(&true) {
+            return Err(self.unknown_node(name));
+        }
+        // Members stand before their consumers.
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut members = node.inputs.iter().flat_map(|it| &it.members);
+            if members.any(|it| marks[it.node]) {
+                marks[index] = true;
+            }
+        }
+        let marked = self.nodes.iter().zip(&marks).filter(|(_, marked)| **marked);
+        Ok(marked.map(|(node, _)| node.name.clone()).collect())
     }
 
     /// Marks all that a node depends on.

@@ -1,5 +1,7 @@
 //! The text of a pipeline file: positions, and the problems found at them. Knows nothing of what the text means.
 
+use std::sync::Arc;
+
 use crate::{Code, Place, Problem};
 
 /// A byte offset into the text.
@@ -22,7 +24,7 @@ impl<T> At<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) file: String,
-    text: String,
+    pub(crate) text: Arc<str>,
     /// Offset of the first byte of every line.
     lines: Vec<Offset>,
 }
@@ -31,7 +33,7 @@ impl Text {
     pub(crate) fn new(text: &str, file: &str) -> Self {
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
-        Self { file: file.to_owned(), text: text.to_owned(), lines }
+        Self { file: file.to_owned(), text: text.into(), lines }
     }
 
     pub(crate) fn place(&self, at: Offset) -> Place {

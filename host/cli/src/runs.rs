@@ -1,0 +1,320 @@
+//! `tidemill runs`: the runs of a lake, and all that is recorded of one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidemill_driver::{NodeRecord, NodeState, RunId, RunRecord, RunState, find_run, list_runs};
+use tidemill_plan::{Time, size_text};
+
+use crate::args::{RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
+use crate::{Ending, lake_dir, quantity, table_view};
+
+pub(crate) fn runs(args: &RunsArgs) -> anyhow::Result<Ending> {
+    match &args.what {
+        Some(RunsWhat::Show(it)) => show(it),
+        None => list(&args.list),
+    }
+}
+
+fn list(args: &RunsListArgs) -> anyhow::Result<Ending> {
+    let lake = &args.lake.dir;
+    lake_dir::require(lake)?;
+    let mut records = Vec::new();
+    let mut pipelines = Vec::new();
+    for run in list_runs(lake).map_err(|e| e.problem())?.iter().rev() {
+        match RunRecord::load(lake, run) {
+            Ok(record) => {
+                if is_wanted(args, &record) {
+                    records.push(record);
+                } else {
+                    pipelines.push(record.pipeline);
+                }
+            }
+            // One that cannot be read must not hide the others.
+            Err(e) => crate::complain::talk!("{}", e.problem()),
+        }
+    }
+    if args.json {
+        table_view::print_json(&records.iter().map(summary).collect())?;
+    } else {
+        let header = ["run", "pipeline", "state", "began", "took", "nodes", "set", "from"];
+        table_view::print(&header, records.iter().map(row).collect())?;
+    }
+    if records.is_empty() {
+        say_none(args, &pipelines);
+    }
+    Ok(Ending::Done)
+}
+
+fn is_wanted(args: &RunsListArgs, record: &RunRecord) -> bool {
+    let wanted = args.state.map(|it| match it {
+        StateFilter::Running => "running",
+        StateFilter::Succeeded => "succeeded",
+        StateFilter::Failed => "failed",
+        StateFilter::Cancelled => "cancelled",
+        StateFilter::Lost => "lost",
+    });
+    args.pipeline.as_ref().is_none_or(|it| *it == record.pipeline)
+        && wanted.is_none_or(|it| it == state(record))
+}
+
+fn say_none(args: &RunsListArgs, pipelines: &[String]) {
+    let lake = args.lake.dir.display();
+    let nearest = args.pipeline.as_ref().and_then(|typed| {
+        let others = pipelines.iter().map(String::as_str).filter(|it| it != typed);
+        tidemill_plan::nearest(typed, others)
+    });
+    match nearest {
+        Some(it) => crate::complain::talk!("the lake `{lake}` has no such runs; did you mean `{it}`?"),
+        None if pipelines.is_empty() => crate::complain::talk!("the lake `{lake}` has no runs yet"),
+        None => crate::complain::talk!("the lake `{lake}` has no such runs"),
+    }
+}
+
+/// `lost` where the process died before it could say how the run ended.
+pub(crate) fn state(record: &RunRecord) -> &'static str {
+    match record.state {
+        RunState::Running if record.is_lost() => "lost",
+        RunState::Running => "running",
+        RunState::Succeeded => "succeeded",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
+    }
+}
+
+fn number(record: &RunRecord, state: NodeState) -> usize {
+    record.nodes.iter().filter(|it| it.state == state).count()
+}
+
+const COUNTED: [(NodeState, &str); 6] = [
+    (NodeState::Computed, "computed"),
+    (NodeState::Reused, "reused"),
+    (NodeState::Failed, "failed"),
+    (NodeState::Skipped, "skipped"),
+    (NodeState::Cancelled, "cancelled"),
+    (NodeState::Pending, "not ended"),
+];
+
+/// `3 computed, 4 reused`.
+fn counts(record: &RunRecord) -> String {
+    let counts = COUNTED.iter().map(|(state, name)| (number(record, *state), name));
+    let counts = counts.filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// `a=1 b=x`: what neither the pipeline says by itself, nor the run that this one goes back to.
+fn changed_parameters(record: &RunRecord) -> String {
+    let changed = record.parameters.iter();
+    let changed = changed.filter(|(_, it)| it.from != "default" && !it.from.starts_with("run "));
+    changed.map(|(name, it)| format!("{name}={}", shown(&it.value))).collect::<Vec<_>>().join(" ")
+}
+
+/// Text bare, everything else as JSON.
+pub(crate) fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn took(record: &RunRecord) -> Option<String> {
+    let elapsed = u64::try_from(record.ended_at? - record.began_at).unwrap_or(0);
+    Some(quantity::duration(Duration::from_nanos(elapsed)))
+}
+
+fn row(record: &RunRecord) -> Vec<String> {
+    vec![
+        record.run.to_string(),
+        record.pipeline.clone(),
+        state(record).to_owned(),
+        quantity::time(to_seconds(record.began_at)),
+        took(record).unwrap_or_default(),
+        counts(record),
+        changed_parameters(record),
+        record.from.as_ref().or(record.replay_of.as_ref()).map(ToString::to_string).unwrap_or_default(),
+    ]
+}
+
+/// Fractions of a second help nobody who looks at a list.
+fn to_seconds(at: i64) -> Time {
+    Time(at - at.rem_euclid(1_000_000_000))
+}
+
+fn summary(record: &RunRecord) -> Value {
+    let number_of =
+        |(state, name): &(NodeState, &str)| (name.replace(' ', "_"), number(record, *state).into());
+    let nodes: serde_json::Map<String, Value> = COUNTED.iter().map(number_of).collect();
+    json!({
+        "run": record.run, "pipeline": record.pipeline, "file": record.file, "folder": record.folder,
+        "state": state(record), "began_at": record.began_at, "ended_at": record.ended_at,
+        "window": record.window, "parameters": record.parameters, "nodes": nodes, "from": record.from,
+        "replay_of": record.replay_of, "host": record.host,
+    })
+}
+
+fn show(args: &RunsShowArgs) -> anyhow::Result<Ending> {
+    let lake = &args.lake.dir;
+    let record = load(lake, &args.run)?;
+    let chain = chain(lake, &record);
+    if args.json {
+        let mut value = serde_json::to_value(&record)?;
+        value["state"] = state(&record).into();
+        value["chain"] = chain.iter().map(link_json).collect();
+        table_view::print_json(&value)?;
+    } else {
+        print_head(&record, &chain)?;
+        print_parameters(&record)?;
+        print_read(&record)?;
+        print_nodes(&record)?;
+        print_attempts(&record)?;
+    }
+    Ok(Ending::Done)
+}
+
+/// A run's record, by what was typed.
+pub(crate) fn load(lake: &Path, typed: &str) -> anyhow::Result<RunRecord> {
+    lake_dir::require(lake)?;
+    let run = find_run(lake, typed).map_err(|e| e.problem())?;
+    Ok(RunRecord::load(lake, &run).map_err(|e| e.problem())?)
+}
+
+/// A run that another goes back to; `None` when its record is gone.
+type Link = (RunId, Option<RunRecord>);
+
+/// The runs that a run goes back to, newest first.
+fn chain(lake: &Path, record: &RunRecord) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut next = record.from.clone();
+    while let Some(run) = next.take() {
+        // A record that was edited by hand may name itself.
+        if run == record.run || links.iter().any(|(it, _)| *it == run) {
+            break;
+        }
+        let before = RunRecord::load(lake, &run).ok();
+        next = before.as_ref().and_then(|it| it.from.clone());
+        links.push((run, before));
+    }
+    links
+}
+
+fn link_json((run, record): &Link) -> Value {
+    json!({
+        "run": run, "state": record.as_ref().map(state),
+        "parameters": record.as_ref().map(|it| &it.parameters),
+    })
+}
+
+fn print_head(record: &RunRecord, chain: &[Link]) -> anyhow::Result<()> {
+    let mut rows = vec![
+        vec!["run".to_owned(), record.run.to_string()],
+        vec!["pipeline".to_owned(), format!("{} ({})", record.pipeline, record.file)],
+        vec!["folder".to_owned(), record.folder.clone()],
+        vec!["state".to_owned(), format!("{}: {}", state(record), counts(record))],
+        vec!["began".to_owned(), quantity::time(Time(record.began_at))],
+    ];
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            rows.push(vec![name.to_owned(), value]);
+        }
+    };
+    add("took", took(record));
+    add("start", record.window.start.map(quantity::time));
+    add("end", record.window.end.map(quantity::time));
+    add("as of", record.window.as_of.map(quantity::time));
+    if !record.host.is_empty() {
+        add("host", Some(format!("tidemill {}, contract {}", record.host, record.contract)));
+    }
+    add("replay of", record.replay_of.as_ref().map(ToString::to_string));
+    for (run, before) in chain {
+        let what = match before {
+            Some(it) => format!("{run}: {} {}", state(it), changed_parameters(it)),
+            None => format!("{run}: its record is gone"),
+        };
+        add("from", Some(what.trim_end().to_owned()));
+    }
+    table_view::print_plain(rows)
+}
+
+fn print_parameters(record: &RunRecord) -> anyhow::Result<()> {
+    if record.parameters.is_empty() {
+        return Ok(());
+    }
+    let rows = record.parameters.iter();
+    let rows = rows.map(|(name, it)| vec![name.clone(), shown(&it.value), it.from.clone()]);
+    table_view::print_after(&["parameter", "value", "from"], rows.collect())
+}
+
+/// First digits of a digest, for people.
+pub(crate) fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
+
+fn print_read(record: &RunRecord) -> anyhow::Result<()> {
+    let components = record.components.iter();
+    let components =
+        components.map(|it| vec![it.reference.clone(), short(&it.digest), String::new(), it.path.clone()]);
+    let of_node = |node: &NodeRecord| {
+        let row = |it: &tidemill_driver::FileRecord| {
+            vec![node.node.clone(), short(&it.digest), quantity::bytes(it.bytes), it.path.clone()]
+        };
+        node.files.iter().map(row).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = components.chain(record.nodes.iter().flat_map(of_node)).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table_view::print_after(&["component or source", "digest", "size", "path"], rows)
+}
+
+fn print_nodes(record: &RunRecord) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for node in record.nodes.iter().filter(|it| it.state != NodeState::Left || !it.tables.is_empty()) {
+        let state = shown(&json!(node.state));
+        let memory = node.resources.filter(|_| node.task.is_some()).map(|it| size_text(it.memory_bytes));
+        let mut cells = vec![
+            node.node.clone(),
+            state,
+            node.attempts.to_string(),
+            node.seed.clone().unwrap_or_default(),
+            memory.unwrap_or_default(),
+        ];
+        if node.tables.is_empty() {
+            cells.extend([String::new(), String::new(), String::new()]);
+            rows.push(cells);
+            continue;
+        }
+        for table in &node.tables {
+            let mut cells = cells.clone();
+            cells.extend([quantity::count(table.rows), short(&table.snapshot), table.table.clone()]);
+            rows.push(cells);
+        }
+    }
+    table_view::print_after(
+        &["node", "state", "attempts", "seed", "memory limit", "rows", "snapshot", "table"],
+        rows,
+    )
+}
+
+fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for node in &record.nodes {
+        for it in &node.history {
+            let outcome = shown(&json!(it.outcome));
+            rows.push(vec![
+                format!("{}#{}", node.node, it.attempt),
+                it.error.as_ref().map_or(outcome.clone(), |code| format!("{outcome}: {code}")),
+                quantity::time(Time(it.began_at)),
+                quantity::duration(Duration::from_micros(it.wall_us)),
+                size_text(it.memory_peak_bytes),
+                quantity::count(it.rows_in),
+                quantity::bytes(it.bytes_in),
+                quantity::count(it.rows_out),
+                quantity::bytes(it.bytes_out),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let header =
+        ["attempt", "outcome", "began", "took", "memory", "rows in", "bytes in", "rows out", "bytes out"];
+    table_view::print_after(&header, rows)
+}
