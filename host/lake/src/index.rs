@@ -28,18 +28,28 @@ impl Index {
         Some(Self { time, kind, identifiers })
     }
 
-    fn columns(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
         std::iter::once(self.time).chain(self.identifiers.iter().copied())
     }
 
-    /// Compares rows of two batches by the index.
+    /// Compares rows of two batches of one schema by the index.
     pub(crate) fn comparator(
         &self,
         left: &RecordBatch,
         right: &RecordBatch,
     ) -> Result<RowComparator, ArrowError> {
-        let columns = self.columns().map(|it| {
-            make_comparator(left.column(it).as_ref(), right.column(it).as_ref(), SortOptions::default())
+        self.comparator_with(left, right, self)
+    }
+
+    /// Compares rows of two batches by the index, which stands in `right` where `of_right` says.
+    pub(crate) fn comparator_with(
+        &self,
+        left: &RecordBatch,
+        right: &RecordBatch,
+        of_right: &Self,
+    ) -> Result<RowComparator, ArrowError> {
+        let columns = self.columns().zip(of_right.columns()).map(|(a, b)| {
+            make_comparator(left.column(a).as_ref(), right.column(b).as_ref(), SortOptions::default())
         });
         Ok(RowComparator { columns: columns.collect::<Result<_, _>>()? })
     }

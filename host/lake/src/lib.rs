@@ -13,6 +13,7 @@
 
 mod blocks;
 mod cache;
+mod compare;
 mod decode;
 mod digest;
 mod error;
@@ -44,6 +45,9 @@ mod crash;
 mod fixture;
 
 pub use cache::CacheUse;
+pub use compare::{
+    ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
+};
 pub use error::LakeError;
 pub use export::{ExportError, ExportFormat, export, with_plain_zones};
 pub use folder::WindowFolder;
