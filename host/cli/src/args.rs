@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// List the runs of a lake, or show one
     Runs(RunsArgs),
+    /// Run a recorded run again and compare every table: exit code 0 all equal, 1 not, 2 it could not be tried
+    Replay(ReplayArgs),
+    /// Show what differs between two runs: what went in, and what came out
+    Diff(DiffArgs),
     /// Remove tables or runs from a lake
     Clean(CleanArgs),
     /// Print a completion script for a shell
@@ -432,6 +436,38 @@ pub(crate) struct RunsShowArgs {
     /// A run's id, the beginning of one, or `last`
     #[arg(default_value = "last")]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReplayArgs {
+    /// A run's id, the beginning of one, or `last`
+    pub(crate) run: String,
+    /// Only this node and what it depends on
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Keep the tables of the replay in this lake; without it they are kept in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// The run before: an id, the beginning of one, or `last`
+    #[arg(value_name = "RUN_A")]
+    pub(crate) before: String,
+    /// The run after
+    #[arg(value_name = "RUN_B")]
+    pub(crate) after: String,
     #[command(flatten)]
     pub(crate) lake: LakeArg,
     /// Print JSON

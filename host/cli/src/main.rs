@@ -4,6 +4,8 @@ mod args;
 mod build;
 mod clean;
 mod complain;
+mod diff;
+mod difference;
 mod inspect;
 mod lake_dir;
 mod logs;
@@ -13,6 +15,7 @@ mod params;
 mod plan;
 mod progress;
 mod quantity;
+mod replay;
 mod report;
 mod run;
 mod runs;
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         Command::Show(it) => show::show(&it),
         Command::Logs(it) => logs::logs(&it),
         Command::Runs(it) => runs::runs(&it),
+        Command::Replay(it) => replay::replay(&it),
+        Command::Diff(it) => diff::diff(&it),
         Command::Clean(it) => clean::clean(&it),
         Command::Completions(it) => args::completions(&it),
     };

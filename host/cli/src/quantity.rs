@@ -34,6 +34,17 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A few digits: `0.0625`, `1.234e-9`.
+pub(crate) fn real(number: f64) -> String {
+    /// Beyond these, zeros would hide the digits.
+    const PLAIN: std::ops::Range<f64> = 1e-4..1e9;
+    if number.abs() > 0.0 && !PLAIN.contains(&number.abs()) {
+        return format!("{number:.4e}");
+    }
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// `1 row`, `1,234 rows`.
 pub(crate) fn rows(number: u64) -> String {
     format!("{} {}", count(number), if number == 1 { "row" } else { "rows" })
@@ -119,6 +130,7 @@ mod tests {
         assert_eq!(bytes(300 << 20), "300 MiB");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(12), "12");
+        assert_eq!([real(0.0), real(10.0), real(0.0625), real(1.5e-9)], ["0", "10", "0.0625", "1.5000e-9"]);
         assert_eq!((rows(1), rows(1000)), ("1 row".to_owned(), "1,000 rows".to_owned()));
         assert_eq!(duration(Duration::from_millis(1500)), "1.5 s");
         assert_eq!(duration(Duration::from_secs(125)), "2m05s");

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use tidemill_driver::{
-    Canceller, Components, Lineage, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse, RunRecord,
-    RunState, find_run,
+    Canceller, Components, Lineage, LocalOptions, LocalRun, NodeRecord, NodeState, OnFailure, Reuse,
+    RunRecord, RunState, find_run,
 };
 use tidemill_plan::{Code, Pipeline, Plan, Problem, Request, Selection, Window};
 use tidemill_sandbox::{Options, Sandbox};

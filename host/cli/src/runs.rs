@@ -129,7 +129,11 @@ fn row(record: &RunRecord) -> Vec<String> {
         took(record).unwrap_or_default(),
         counts(record),
         changed_parameters(record),
-        record.from.as_ref().or(record.replay_of.as_ref()).map(ToString::to_string).unwrap_or_default(),
+        match (&record.from, &record.replay_of) {
+            (Some(it), _) => it.to_string(),
+            (None, Some(it)) => format!("replay of {it}"),
+            (None, None) => String::new(),
+        },
     ]
 }
 

@@ -40,6 +40,14 @@ fn write(table: &Table) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(crate) fn print_lines(lines: &[String]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for line in lines {
+        writeln!(stdout, "{line}")?;
+    }
+    Ok(())
+}
+
 pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     // Through a text, since serde_json hides that a reader went away.

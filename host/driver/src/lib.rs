@@ -5,6 +5,8 @@
 
 mod attempt;
 mod catalog;
+mod compare;
+mod diff;
 mod failure;
 mod local;
 mod log_file;
@@ -13,12 +15,15 @@ mod origin;
 mod preview;
 mod process;
 mod record;
+mod replay;
 mod shape;
 mod sweep;
 mod table_io;
 
 pub use attempt::Reuse;
 pub use catalog::Components;
+pub use compare::{Gone, RunIn, TableComparison, Verdict, compare_tables};
+pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
 pub use log_file::{LogEntry, LogFile, log_files};
@@ -31,6 +36,7 @@ pub use record::{
     ErrorRecord, NodeRecord, NodeState, ParameterRecord, RunId, RunRecord, RunState, TableRecord, find_run,
     list_runs, remove_run,
 };
+pub use replay::Replay;
 pub use sweep::{
     AxisRecord, MeasureRecord, PointRow, PointState, SharedNode, SourceRecord, SweepCounts, SweepEnded,
     SweepObserver, SweepOptions, SweepRecord, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows,

@@ -1,0 +1,116 @@
+//! `tidemill diff`: what differs between two runs, in what went in and in what came out.
+
+use serde_json::{Value, json};
+use similar::TextDiff;
+use tidemill_driver::{Change, RunDifference, RunRecord, TableComparison, Verdict, diff_runs};
+use tidemill_plan::Time;
+
+use crate::args::DiffArgs;
+use crate::{Ending, difference, lake_dir, quantity, runs, table_view};
+
+pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<Ending> {
+    let before = runs::load(&args.lake.dir, &args.before)?;
+    let after = runs::load(&args.lake.dir, &args.after)?;
+    let lake = lake_dir::open_to_read(&args.lake)?;
+    let found = diff_runs(&before, &after, &lake).map_err(|e| lake_dir::problem(&e))?;
+    if args.json {
+        table_view::print_json(&to_json(&before, &after, &found))?;
+    } else {
+        table_view::print_lines(&lines(&before, &after, &found))?;
+    }
+    say_summary(&before, &after, &found);
+    Ok(Ending::Done)
+}
+
+fn pipeline_diff(before: &RunRecord, after: &RunRecord) -> String {
+    /// Lines around a change.
+    const CONTEXT: usize = 3;
+    let name = |it: &RunRecord| format!("{} of run {}", it.file, it.run);
+    TextDiff::from_lines(&before.pipeline_text, &after.pipeline_text)
+        .unified_diff()
+        .context_radius(CONTEXT)
+        .header(&name(before), &name(after))
+        .to_string()
+}
+
+/// A record of format 1 does not say what went in; that is no change.
+fn is_comparable(before: &RunRecord, after: &RunRecord) -> bool {
+    !before.pipeline_text.is_empty() && !after.pipeline_text.is_empty()
+}
+
+fn lines(before: &RunRecord, after: &RunRecord, found: &RunDifference) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !is_comparable(before, after) {
+        lines.push(
+            "pipeline, components and sources: not compared, an older version did not record them".to_owned(),
+        );
+    } else if found.pipeline {
+        lines.push("pipeline:".to_owned());
+        lines.extend(pipeline_diff(before, after).lines().map(|it| format!("  {it}").trim_end().to_owned()));
+    } else {
+        lines.push("pipeline: same text".to_owned());
+    }
+    section(&mut lines, "parameters", &found.parameters, runs::shown);
+    section(&mut lines, "window", &found.window, |it| quantity::time(Time(*it)));
+    if is_comparable(before, after) {
+        section(&mut lines, "components", &found.components, |it| runs::short(it));
+        section(&mut lines, "sources", &found.files, |it| runs::short(it));
+        section(&mut lines, "versions", &found.versions, Clone::clone);
+    }
+    section(&mut lines, "nodes", &found.outcomes, Clone::clone);
+    let changed = found.tables.iter().filter(|it| !matches!(it.verdict, Verdict::Equal));
+    for it in changed {
+        lines.push("".to_owned());
+        lines.extend(difference::all_lines(it));
+    }
+    lines
+}
+
+fn section<T>(lines: &mut Vec<String>, name: &str, changes: &[Change<T>], text: impl Fn(&T) -> String) {
+    if changes.is_empty() {
+        lines.push(format!("{name}: same"));
+        return;
+    }
+    lines.push(format!("{name}:"));
+    let side = |it: &Option<T>| it.as_ref().map_or_else(|| "none".to_owned(), |it| format!("`{}`", text(it)));
+    lines.extend(
+        changes.iter().map(|it| format!("  {}: {} → {}", it.name, side(&it.before), side(&it.after))),
+    );
+}
+
+fn number(tables: &[TableComparison], is_such: impl Fn(&Verdict) -> bool) -> usize {
+    tables.iter().filter(|it| is_such(&it.verdict)).count()
+}
+
+fn say_summary(before: &RunRecord, after: &RunRecord, found: &RunDifference) {
+    let equal = number(&found.tables, |it| matches!(it, Verdict::Equal));
+    let differ = number(&found.tables, |it| matches!(it, Verdict::Differs(_)));
+    let gone = number(&found.tables, |it| matches!(it, Verdict::Gone(_)));
+    let one_sided = number(&found.tables, |it| matches!(it, Verdict::OnlyBefore | Verdict::OnlyAfter));
+    crate::complain::talk!(
+        "{} → {}: {equal} tables equal, {differ} different, {gone} different but gone, {one_sided} in one run only",
+        before.run,
+        after.run
+    );
+}
+
+fn to_json(before: &RunRecord, after: &RunRecord, found: &RunDifference) -> Value {
+    json!({
+        "before": before.run, "after": after.run,
+        "inputs_recorded": is_comparable(before, after),
+        "pipeline_changed": found.pipeline,
+        "pipeline_diff": found.pipeline.then(|| pipeline_diff(before, after)),
+        "parameters": changes_json(&found.parameters),
+        "window": changes_json(&found.window),
+        "components": changes_json(&found.components),
+        "sources": changes_json(&found.files),
+        "versions": changes_json(&found.versions),
+        "nodes": changes_json(&found.outcomes),
+        "tables": found.tables.iter().map(difference::to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn changes_json<T: serde::Serialize>(changes: &[Change<T>]) -> Value {
+    let one = |it: &Change<T>| json!({"name": it.name, "before": it.before, "after": it.after});
+    changes.iter().map(one).collect()
+}

@@ -1,0 +1,165 @@
+//! `tidemill replay`: a recorded run again, and whether every table comes out as before.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tidemill_driver::{
+    LocalOptions, NodeState, OnFailure, Replay, Reuse, RunIn, RunRecord, RunState, TableComparison, Verdict,
+    compare_tables,
+};
+use tidemill_lake::Lake;
+use tidemill_plan::{Code, Problem};
+
+use crate::args::ReplayArgs;
+use crate::complain::Problems;
+use crate::machine::this_machine;
+use crate::progress::Progress;
+use crate::run::{cancel_on_signal, sandbox};
+use crate::{Ending, difference, lake_dir, quantity, runs, table_view};
+
+pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
+    let machine = this_machine();
+    let jobs = (machine.cpus_milli / 1000).max(1);
+    let record = runs::load(&args.lake.dir, &args.run)?;
+    let original = lake_dir::open_to_read(&args.lake)?;
+    let replay = Replay::prepare(record, args.node.as_deref(), &args.lake.dir, sandbox(jobs)?, machine)
+        .map_err(Problems)?;
+    let lake = open_into(args)?;
+    let in_the_way = replay.tables_in_the_way(&lake);
+    if !in_the_way.is_empty() {
+        return Err(Problems(in_the_way).into());
+    }
+    say_versions(replay.record());
+    let options = LocalOptions {
+        jobs,
+        machine,
+        // What follows a failed node cannot be compared; everything else still can.
+        on_failure: OnFailure::KeepGoing,
+        reuse: Reuse::Never,
+        file: String::new(),
+        base: PathBuf::new(),
+        lake_root: lake.root().map(Path::to_path_buf),
+    };
+    let local = replay.local(&lake, options);
+    cancel_on_signal(&local)?;
+    let progress = Progress::start(replay.plan(), replay.selected());
+    let result = local.run(&progress);
+    progress.finish();
+    let ended = result.map_err(|e| e.problem())?;
+    if let Some(error) = &ended.unsaved {
+        crate::complain::talk!("{}", error.problem());
+    }
+    let meanwhile = replay.changed_meanwhile(&ended.record);
+    if !meanwhile.is_empty() {
+        return Err(Problems(meanwhile).into());
+    }
+    let before = RunIn { record: replay.record(), lake: &original };
+    let after = RunIn { record: &ended.record, lake: &lake };
+    let tables = compare_tables(before, after).map_err(|e| lake_dir::problem(&e))?;
+    let tables = both_are_about(&replay, tables);
+    report(args, &replay, &ended.record, &tables)
+}
+
+/// Another lake than the run's: a replay must not write over what it is compared with.
+fn open_into(args: &ReplayArgs) -> anyhow::Result<Lake> {
+    let Some(into) = &args.into else { return Ok(Lake::in_memory()) };
+    let same =
+        |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    if same(into, &args.lake.dir) {
+        let what = format!("`--into {}` is the lake of the run itself", into.display());
+        let mend = "name another folder, or leave it away to replay in memory";
+        return Err(Problem::new(Code("replay-into-itself"), what, mend).into());
+    }
+    let into = crate::args::LakeArg { dir: into.clone() };
+    Ok(lake_dir::open_to_write(&into, "tidemill replay")?)
+}
+
+fn say_versions(record: &RunRecord) {
+    let now = env!("CARGO_PKG_VERSION");
+    if record.host != now {
+        crate::complain::talk!(
+            "note: run {} was made by tidemill {}, this is {now}",
+            record.run,
+            record.host
+        );
+    }
+}
+
+/// The tables that were replayed, and that the run had written.
+fn both_are_about(replay: &Replay, tables: Vec<TableComparison>) -> Vec<TableComparison> {
+    let nodes = replay.plan().nodes.iter().zip(replay.selected());
+    let replayed: BTreeSet<&str> =
+        nodes.filter(|(_, is_selected)| **is_selected).map(|(it, _)| it.name.as_str()).collect();
+    tables.into_iter().filter(|it| it.before.is_some() && replayed.contains(it.node.as_str())).collect()
+}
+
+fn report(
+    args: &ReplayArgs,
+    replay: &Replay,
+    replayed: &RunRecord,
+    tables: &[TableComparison],
+) -> anyhow::Result<Ending> {
+    let is_equal = |it: &&TableComparison| matches!(it.verdict, Verdict::Equal);
+    let equal = tables.iter().filter(is_equal).count();
+    // A node without outputs has no table that could differ, but it must end well as before.
+    let failed = replayed.nodes.iter().filter(|it| it.state == NodeState::Failed).count();
+    let same = equal == tables.len() && failed == 0 && replayed.state == RunState::Succeeded;
+    if args.json {
+        table_view::print_json(&to_json(replay, replayed, tables, same))?;
+    } else {
+        for it in tables.iter().filter(|it| !is_equal(it)) {
+            table_view::print_lines(&difference::first_lines(it))?;
+        }
+    }
+    for node in &replayed.nodes {
+        if let Some(error) = &node.error {
+            crate::complain::talk!(
+                "error[{}]: {}\n  in: node `{}`, which had ended well",
+                error.code,
+                error.what,
+                node.node
+            );
+        }
+    }
+    say_summary(replay, replayed, tables.len(), equal);
+    Ok(if same { Ending::Done } else { Ending::Failed })
+}
+
+fn say_summary(replay: &Replay, replayed: &RunRecord, tables: usize, equal: usize) {
+    let run = &replay.record().run;
+    let elapsed = replayed.ended_at.unwrap_or(replayed.began_at) - replayed.began_at;
+    let elapsed =
+        quantity::duration(std::time::Duration::from_nanos(u64::try_from(elapsed).unwrap_or_default()));
+    let left_out = replay.left_out();
+    if !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().take(8).map(|it| it.node.as_str()).collect();
+        let more = if left_out.len() > names.len() { ", …" } else { "" };
+        crate::complain::talk!("not replayed, since they had not ended well: {}{more}", names.join(", "));
+    }
+    let word = match replayed.state {
+        RunState::Succeeded if equal == tables => "equal",
+        RunState::Cancelled => "cancelled",
+        RunState::Succeeded | RunState::Failed | RunState::Running => "different",
+    };
+    crate::complain::talk!(
+        "{word}: {equal} of {tables} tables of run {run} came out bit for bit in {elapsed}"
+    );
+}
+
+fn to_json(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], same: bool) -> Value {
+    let record = replay.record();
+    let errors: Vec<Value> = replayed
+        .nodes
+        .iter()
+        .filter_map(|it| Some(json!({"node": it.node, "error": it.error.as_ref()?})))
+        .collect();
+    let left_out: Vec<&str> = replay.left_out().iter().map(|it| it.node.as_str()).collect();
+    json!({
+        "run": record.run, "replay": replayed.run, "state": replayed.state, "equal": same,
+        "host": {"run": record.host, "replay": replayed.host},
+        "contract": {"run": record.contract, "replay": replayed.contract},
+        "tables": tables.iter().map(difference::to_json).collect::<Vec<_>>(),
+        "errors": errors, "left_out": left_out,
+    })
+}
