@@ -42,7 +42,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
         lake_root: lake.root().map(Path::to_path_buf),
     };
     let local = replay.local(&lake, options);
-    cancel_on_signal(&local)?;
+    cancel_on_signal(local.canceller())?;
     let progress = Progress::start(replay.plan(), replay.selected());
     let result = local.run(&progress);
     progress.finish();

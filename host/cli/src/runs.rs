@@ -132,6 +132,7 @@ fn row(record: &RunRecord) -> Vec<String> {
         match (&record.from, &record.replay_of) {
             (Some(it), _) => it.to_string(),
             (None, Some(it)) => format!("replay of {it}"),
+            (None, None) if record.is_sweep => "sweep".to_owned(),
             (None, None) => String::new(),
         },
     ]

@@ -183,6 +183,7 @@ impl<'a> LocalRun<'a> {
             selected: &self.selected,
             components: self.components,
             lineage: &self.lineage,
+            is_sweep: self.sweep.is_some(),
             began_at,
         });
         note_surroundings(&mut record, self.plan, &self.selected, self.lake, &self.options.base);

@@ -106,6 +106,9 @@ pub struct RunRecord {
     /// Version of the contract between host and task.
     #[serde(default)]
     pub contract: String,
+    /// Whether it computed the nodes of a sweep, which has its own record under the same id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_sweep: bool,
     pub state: RunState,
     /// Of the process that ran it.
     pub pid: u32,
@@ -201,6 +204,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) selected: &'a [bool],
     pub(crate) components: &'a Components,
     pub(crate) lineage: &'a Lineage,
+    pub(crate) is_sweep: bool,
     pub(crate) began_at: i64,
 }
 
@@ -235,6 +239,7 @@ impl RunRecord {
             replay_of: of.lineage.replay_of.clone(),
             host: HOST.to_owned(),
             contract: tidemill_sandbox::CONTRACT.to_owned(),
+            is_sweep: of.is_sweep,
             state: RunState::Running,
             pid: std::process::id(),
             pid_began: crate::process::began(std::process::id()),
@@ -259,6 +264,14 @@ impl RunRecord {
             );
             let mend = format!("run `{}` itself again: from now on runs keep it", self.file);
             return Err(Problem::new(Code("run-not-repeatable"), what, mend).into());
+        }
+        if self.is_sweep {
+            let what = format!("run `{}` is a sweep: its nodes belong to many points", self.run);
+            let mend = format!(
+                "repeat all of it by its command (`tidemill sweep show {0}`) with `--force` and compare by `tidemill sweep compare {0} last`; repeat a point by `tidemill sweep best {0} --best-to FILE` and `tidemill run --params FILE`",
+                self.run
+            );
+            return Err(Problem::new(Code("run-is-sweep"), what, mend).into());
         }
         let folder = PathBuf::from(&self.folder);
         if !folder.is_dir() {

@@ -87,6 +87,7 @@ pub fn plan_sweep(
     let parameters = parameters.collect();
     let plan = Plan {
         pipeline: pipeline.name().to_owned(),
+        text: std::sync::Arc::clone(&pipeline.text.text),
         summary: pipeline.summary().to_owned(),
         parameters,
         window: request.window,
