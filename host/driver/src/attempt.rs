@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
-use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Work};
-use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, MemberInfo, Outcome, Sandbox, Usage};
+use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Window, Work};
+use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
 use crate::failure::NodeFailure;
 use crate::log_file::LogWriter;
@@ -205,26 +205,37 @@ fn read_source(
     if let Some(end) = reusable(shared, node, &key)? {
         return Ok(end);
     }
-    let mut reader = tidemill_lake::open_source(spec, shared.base, &files, &shared.plan.window)?;
-    let mut table = node.outputs.first().expect("a source has one output").clone();
-    table.time_index = reader.time_index().map(str::to_owned);
-    table.identifiers = reader.identifiers().to_vec();
-    let attempt_name = format!("{}-{attempt}", shared.run);
-    let mut writer = open_writer(shared.lake, &shared.folder, node, &table, reader.schema(), attempt_name)?;
+    let reader = tidemill_lake::open_source(spec, shared.base, &files, &shared.plan.window)?;
+    let to = (shared.lake, &shared.folder, format!("{}-{attempt}", shared.run));
+    let Some(writer) = copy_source(node, reader, to, interrupt)? else { return Ok(AttemptEnd::Stopped) };
     let mut usage = Usage { bytes_in: files.iter().map(|it| it.bytes).sum(), ..Usage::default() };
-    while let Some(batch) = reader.next_batch()? {
-        if interrupt.cause().is_some() {
-            return Ok(AttemptEnd::Stopped);
-        }
-        usage.rows_in += batch.num_rows() as u64;
-        writer.write(&batch)?;
-    }
-    let writers = BTreeMap::from([(table.port, writer)]);
-    let tables = commit(shared, node, writers, &key, None, &BTreeMap::new(), interrupt)?;
+    usage.rows_in = writer.rows();
+    let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
+    let tables = commit(&shared.run.0, node, writers, &key, &BTreeMap::new(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     usage.rows_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.rows).sum();
     usage.bytes_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.memory_bytes).sum();
     Ok(ended(tables, usage, BTreeMap::new()))
+}
+
+/// Writes all rows of a source, not yet committed; `None` when it was told to stop.
+pub(crate) fn copy_source(
+    node: &PlanNode,
+    mut reader: tidemill_lake::SourceReader,
+    (lake, folder, attempt): (&Lake, &WindowFolder, String),
+    interrupt: &Interrupt,
+) -> Result<Option<TableWriter>, NodeFailure> {
+    let mut table = node.outputs.first().expect("a source has one output").clone();
+    table.time_index = reader.time_index().map(str::to_owned);
+    table.identifiers = reader.identifiers().to_vec();
+    let mut writer = open_writer(lake, folder, node, &table, reader.schema(), attempt)?;
+    while let Some(batch) = reader.next_batch()? {
+        if interrupt.cause().is_some() {
+            return Ok(None);
+        }
+        writer.write(&batch)?;
+    }
+    Ok(Some(writer))
 }
 
 fn run_task(
@@ -243,38 +254,60 @@ fn run_task(
         return Ok(end);
     }
     let mut io = table_io(shared, position, attempt);
-    let table = node.outputs.first().map(|it| it.id.to_string()).unwrap_or_default();
-    let parameters = task.parameters.to_string();
-    let ended = shared.sandbox.run(
-        component,
-        &Attempt {
-            run: &shared.run.0,
-            node: &node.name,
-            table: table.get(..32).unwrap_or_default(),
-            attempt,
-            seed: tidemill_plan::node_seed(&node.update_id),
-            parameters: &parameters,
-            window: shared.plan.window,
-            limits: AttemptLimits {
-                memory_bytes: node.resources.memory_bytes,
-                output_bytes: node.limits.output_bytes,
-                log_bytes: node.limits.log_bytes,
-                time_ms: None,
-                fuel: node.limits.fuel,
-            },
-            interrupt: interrupt.clone(),
-        },
-        &mut io,
-    );
+    // The engine watches the time.
+    let call = Call { node, task, run: &shared.run.0, attempt, window: shared.plan.window, time_ms: None };
+    let ended = call.make(shared.sandbox, component, interrupt, &mut io);
     match ended.outcome {
         Outcome::Done => {
             let writers = io.take_writers();
             let metrics = std::mem::take(&mut io.metrics);
-            let tables = commit(shared, node, writers, &key, Some(task), &metrics, interrupt)?;
+            let tables = commit(&shared.run.0, node, writers, &key, &metrics, interrupt)?;
             Ok(self::ended(tables, ended.usage, metrics))
         }
         Outcome::Failed(failure) => Ok(AttemptEnd::Failed { failure: failure.into(), usage: ended.usage }),
         Outcome::Interrupted(_) => Ok(AttemptEnd::Stopped),
+    }
+}
+
+/// One call of a node's task.
+pub(crate) struct Call<'a> {
+    pub(crate) node: &'a PlanNode,
+    pub(crate) task: &'a TaskUse,
+    pub(crate) run: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) window: Window,
+    pub(crate) time_ms: Option<u64>,
+}
+
+impl Call<'_> {
+    pub(crate) fn make(
+        &self,
+        sandbox: &Sandbox,
+        component: &Component,
+        interrupt: &Interrupt,
+        io: &mut TableIo<'_>,
+    ) -> tidemill_sandbox::Ended {
+        let node = self.node;
+        let table = node.outputs.first().map(|it| it.id.to_string()).unwrap_or_default();
+        let parameters = self.task.parameters.to_string();
+        let attempt = Attempt {
+            run: self.run,
+            node: &node.name,
+            table: table.get(..32).unwrap_or_default(),
+            attempt: self.attempt,
+            seed: tidemill_plan::node_seed(&node.update_id),
+            parameters: &parameters,
+            window: self.window,
+            limits: AttemptLimits {
+                memory_bytes: node.resources.memory_bytes,
+                output_bytes: node.limits.output_bytes,
+                log_bytes: node.limits.log_bytes,
+                time_ms: self.time_ms,
+                fuel: node.limits.fuel,
+            },
+            interrupt: interrupt.clone(),
+        };
+        sandbox.run(component, &attempt, io)
     }
 }
 
@@ -288,11 +321,9 @@ fn ended(tables: Option<Tables>, usage: Usage, metrics: BTreeMap<String, Value>)
 fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableIo<'a> {
     let node = &shared.plan.nodes[position];
     let bound = |it: &tidemill_plan::Member| {
+        let manifest = shared.table(it.node, it.output);
         let from = &shared.plan.nodes[it.node];
-        let key: serde_json::Map<_, _> = from.key.iter().cloned().collect();
-        let member = MemberInfo { node: from.name.clone(), key: Value::Object(key).to_string() };
-        let manifest = Arc::clone(shared.table(it.node, it.output));
-        BoundTable { member, lake: shared.home(&manifest), manifest }
+        BoundTable::new(from, shared.home(manifest), manifest, &shared.plan.window)
     };
     let inputs = node.inputs.iter().map(|it| (it.port.clone(), it.members.iter().map(bound).collect()));
     TableIo {
@@ -303,7 +334,6 @@ fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableI
         attempt,
         run: &shared.run.0,
         inputs: inputs.collect(),
-        read_end: shared.plan.window.read_end(),
         writers: BTreeMap::new(),
         log: shared.lake_root.map(|it| LogWriter::new(it, &shared.run, &node.name, attempt)),
         metrics: BTreeMap::new(),
@@ -314,18 +344,21 @@ fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableI
 
 /// Commits every table of a node; `None` when the attempt was told to stop before. A node counts only when all its
 /// tables carry its key, so a crash between two of them leaves the node to be computed again.
-fn commit(
-    shared: &Shared<'_>,
+pub(crate) fn commit(
+    run: &str,
     node: &PlanNode,
     mut writers: BTreeMap<String, TableWriter>,
     key: &Digest,
-    task: Option<&TaskUse>,
     metrics: &BTreeMap<String, Value>,
     interrupt: &Interrupt,
 ) -> Result<Option<Tables>, NodeFailure> {
     if interrupt.cause().is_some() {
         return Ok(None);
     }
+    let task = match &node.work {
+        Work::Source(_) => None,
+        Work::Task(it) => Some(it),
+    };
     let mut tables = Vec::with_capacity(node.outputs.len());
     for it in &node.outputs {
         let Some(writer) = writers.remove(&it.port) else {
@@ -338,7 +371,7 @@ fn commit(
             node: node.name.clone(),
             task: task.map_or_else(|| node.family.clone(), |it| it.description.name.clone()),
             component: task.map(|it| it.digest),
-            run: shared.run.0.clone(),
+            run: run.to_owned(),
             metrics: metrics.clone(),
         };
         let manifest = writer.finish(provenance).map_err(|e| {

@@ -7,6 +7,13 @@ pub trait Observer: Sync {
     fn on(&self, event: Event<'_>);
 }
 
+/// Nobody watches.
+pub(crate) struct Quiet;
+
+impl Observer for Quiet {
+    fn on(&self, _: Event<'_>) {}
+}
+
 /// Something that happened. `node` counts in the order of the plan.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {

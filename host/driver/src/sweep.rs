@@ -19,7 +19,7 @@ use crate::catalog::Components;
 use crate::failure::DriverError;
 use crate::local::{Canceller, LocalOptions, LocalRun};
 use crate::log_file::now_ns;
-use crate::observer::{Event, Observer};
+use crate::observer::Quiet;
 use crate::record::{NodeState, RunId, RunRecord, RunState};
 
 pub use record::{AxisRecord, MeasureRecord, SharedNode, SourceRecord, SweepCounts, SweepRecord, TaskRecord};
@@ -69,12 +69,6 @@ pub struct SweepRun<'a> {
     sources: Vec<SourceRecord>,
 }
 
-struct Quiet;
-
-impl Observer for Quiet {
-    fn on(&self, _: Event<'_>) {}
-}
-
 impl<'a> SweepRun<'a> {
     /// Looks which points earlier sweeps of this lake have measured already.
     ///
@@ -90,10 +84,14 @@ impl<'a> SweepRun<'a> {
         let id = RunId::at(began_at, std::hash::RandomState::new().build_hasher().finish());
         let (codes, sources) = codes(plan, &options.local.base)?;
         let keys = keys(plan, &codes, &options.measures);
-        let known = match (&options.local.lake_root, options.local.reuse) {
+        let mut known = match (&options.local.lake_root, options.local.reuse) {
             (Some(root), crate::Reuse::Valid) => journal::known(root, &keys, &options),
             _ => HashMap::new(),
         };
+        for (point, row) in &mut known {
+            // The earlier sweep had axes of its own.
+            row.values = plan.space.values(*point).into_iter().cloned().collect();
+        }
         Ok(Self { plan, lake, components, options, id, began_at, keys, known, sources })
     }
 

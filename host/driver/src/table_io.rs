@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 use tidemill_lake::{Lake, Manifest, TableReader, TableWriter, WindowFolder, WriterOptions};
-use tidemill_plan::{Code, PlanNode, PlanTable, Time};
+use tidemill_plan::{Code, PlanNode, PlanTable, Time, Window, Work};
 use tidemill_sandbox::{
     BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
 };
@@ -17,10 +17,26 @@ use crate::log_file::LogWriter;
 use crate::observer::{Event, Observer};
 
 /// One table bound to a port.
-pub(crate) struct BoundTable<'a> {
-    pub(crate) lake: &'a Lake,
+pub(crate) struct BoundTable {
+    pub(crate) lake: Lake,
     pub(crate) member: MemberInfo,
     pub(crate) manifest: Arc<Manifest>,
+    /// First time that may be read.
+    pub(crate) start: Option<Time>,
+    /// First time that may no longer be read.
+    pub(crate) end: Option<Time>,
+}
+
+impl BoundTable {
+    /// The output of a node, as far as a window lets tasks read it.
+    pub(crate) fn new(from: &PlanNode, lake: &Lake, manifest: &Arc<Manifest>, window: &Window) -> Self {
+        let key: serde_json::Map<_, _> = from.key.iter().cloned().collect();
+        let member = MemberInfo { node: from.name.clone(), key: Value::Object(key).to_string() };
+        let is_cut_by_knowledge = matches!(&from.work, Work::Source(it) if it.knowledge_time.is_some());
+        // What a source cut by knowledge time holds was known at as-of, whatever time it is about.
+        let end = if is_cut_by_knowledge { window.end } else { window.read_end() };
+        Self { lake: lake.clone(), member, manifest: Arc::clone(manifest), start: None, end }
+    }
 }
 
 /// A writer that the sandbox fills and the driver commits.
@@ -34,9 +50,7 @@ pub(crate) struct TableIo<'a> {
     pub(crate) position: usize,
     pub(crate) attempt: u32,
     pub(crate) run: &'a str,
-    pub(crate) inputs: BTreeMap<String, Vec<BoundTable<'a>>>,
-    /// First time that may not be read.
-    pub(crate) read_end: Option<Time>,
+    pub(crate) inputs: BTreeMap<String, Vec<BoundTable>>,
     pub(crate) writers: BTreeMap<String, SharedWriter>,
     /// `None` where runs are not kept.
     pub(crate) log: Option<LogWriter>,
@@ -95,15 +109,12 @@ impl Host for TableIo<'_> {
             let mend = "bind a table to the port in the pipeline, or ask `members` before opening";
             return Err(NodeFailure::permanent(Code("no-such-input"), what, mend).into_fault());
         };
-        let timed = table.manifest.time_index.is_some();
-        let clipped = match (options.end, self.read_end) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b.filter(|_| timed)),
-        };
+        let is_timed = table.manifest.time_index.is_some();
+        let (first, last) = if is_timed { (table.start, table.end) } else { (None, None) };
         let options = tidemill_lake::ReadOptions {
             columns: options.columns,
-            start: options.start,
-            end: clipped,
+            start: options.start.max(first),
+            end: options.end.into_iter().chain(last).min(),
             batch_rows_max: options.batch_rows_max.map(|it| usize::try_from(it).unwrap_or(usize::MAX)),
         };
         let reader = table.lake.reader(&table.manifest, options).map_err(fault)?;

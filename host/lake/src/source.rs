@@ -14,6 +14,9 @@
 //! - **identifiers**: with a time index, the first of `unique_identifier`, `identifier`, `symbol`, `ticker`, `id` whose
 //!   type can be one; else none.
 //!
+//! - **knowledge time**: where a column says when each row became known, as-of hides rows by that column instead of the
+//!   time index; of several rows of one index, the one known last is read. Such a source is sorted on reading.
+//!
 //! Rows outside of the window are not validated: what lies ahead of as-of must not change what a run does.
 
 mod check;
@@ -80,7 +83,8 @@ pub fn open_source(
         return Err(SourceError::Missing { path: base.join(&spec.path).display().to_string() });
     }
     let layout = Layout::resolve(spec, files)?;
-    let order = if spec.sort {
+    let is_versioned = layout.knowledge.is_some() && layout.index.is_some();
+    let order = if spec.sort || is_versioned {
         if layout.index.is_none() {
             return Err(SourceError::NothingToSortBy { file: files[0].name.clone() });
         }
@@ -88,7 +92,13 @@ pub fn open_source(
     } else {
         Order::Check { check: IndexCheck::new(layout.index.clone()), rows: 0 }
     };
-    let checker = Checker { start: window.start, end: window.read_end() };
+    let checker = match layout.knowledge {
+        None => Checker { start: window.start, end: window.read_end(), known_before: None },
+        Some(_) => {
+            let known_before = Window { end: None, ..*window }.read_end();
+            Checker { start: window.start, end: window.end, known_before }
+        }
+    };
     Ok(SourceReader { layout, files: files.to_vec(), file: 0, input: None, checker, order, rows_seen: 0 })
 }
 

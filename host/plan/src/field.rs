@@ -1,6 +1,8 @@
 //! Settings of a node that may hold an expression: literals are judged when the file is read, expressions when the
 //! plan is made, by the same conversion.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::cell::Cell;
@@ -9,7 +11,7 @@ use crate::nearest::did_you_mean;
 use crate::text::{At, Problems};
 use crate::tree::Tree;
 use crate::units::{byte_size, duration_ms};
-use crate::{Code, Problem, RetryPolicy, SourceFormat, WriteMode};
+use crate::{Code, Problem, RetryPolicy, SourceFormat, Span, WriteMode};
 
 /// Why a value does not do.
 #[derive(Debug)]
@@ -81,6 +83,13 @@ pub(crate) struct Size(pub(crate) u64);
 /// Thousandths of a core.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpus(pub(crate) u32);
+
+/// Of every input port, or by port.
+#[derive(Clone, Debug)]
+pub(crate) enum LookBack {
+    All(Span),
+    Ports(BTreeMap<String, Span>),
+}
 
 /// Between 0 and 1.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +165,36 @@ impl Setting for Cpus {
         }
         Ok(Self((cpus * 1000.0).round() as u32))
     }
+}
+
+impl Setting for LookBack {
+    fn schema() -> Value {
+        let span = json!({"anyOf": [{"type": "integer", "minimum": 0}, Duration::schema()]});
+        json!({"anyOf": [span, {"type": "object", "additionalProperties": span}], "examples": [240, "30d"]})
+    }
+
+    fn from_value(value: &Value) -> Result<Self, Wrong> {
+        let Some(ports) = value.as_object() else { return span(value).map(Self::All) };
+        let spans = ports.iter().map(|(port, it)| {
+            let span =
+                span(it).map_err(|wrong| Wrong { what: format!("at `{port}` {}", wrong.what), ..wrong });
+            Ok((port.clone(), span?))
+        });
+        spans.collect::<Result<_, _>>().map(Self::Ports)
+    }
+}
+
+fn span(value: &Value) -> Result<Span, Wrong> {
+    let mend = "write a number of times, as `240`, or a duration, as `\"30d\"`";
+    if let Some(count) = whole(value) {
+        return u64::try_from(count).map(Span::Times).map_err(|_none| out_of_range(value, "of 0 or more"));
+    }
+    if !value.is_string() {
+        return Err(wrong_type(value, "a look-back", mend));
+    }
+    Duration::from_value(value)
+        .map(|it| Span::Milliseconds(it.0))
+        .map_err(|wrong| Wrong { mend: mend.to_owned(), ..wrong })
 }
 
 impl Setting for Share {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 
 use crate::cell::Cell;
-use crate::field::{Cpus, Duration, Field, Share, Size};
+use crate::field::{Cpus, Duration, Field, LookBack, Share, Size};
 use crate::fields::Entries;
 use crate::parameter::ParameterType;
 use crate::reference::References;
@@ -85,6 +85,9 @@ pub(crate) struct SourceDecl {
     pub(crate) path: Field<String>,
     /// The column of times; without it the only timestamp or date column, if there is exactly one.
     pub(crate) time_index: Option<Field<String>>,
+    /// The column of times at which each row became known; as-of then hides rows by it, and of several rows of one
+    /// time and identifier the one known last is read.
+    pub(crate) knowledge_time: Option<Field<String>>,
     /// Columns that with the time make a row unique.
     pub(crate) identifiers: Option<Vec<String>>,
     /// Sort by time and identifiers on reading instead of refusing unsorted rows.
@@ -114,6 +117,9 @@ pub(crate) struct NodeDecl {
     /// Makes the node a family: one member for each value; of several keys, for each combination.
     #[schemars(with = "Option<Entries<At<Cell>>>")]
     pub(crate) for_each: Entries<At<Cell>>,
+    /// How far back of a row's time the task reads to compute it: a number of times of each input, a duration, or
+    /// either by input port; without it, all of the past. `tidemill check` holds the task to it.
+    pub(crate) look_back: Option<Field<LookBack>>,
     /// Parameters that do not name the table.
     #[schemars(with = "Vec<String>", default)]
     pub(crate) identity_ignore: Vec<At<String>>,

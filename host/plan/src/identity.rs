@@ -167,6 +167,11 @@ fn write_source(to: &mut Canonical, spec: &SourceSpec) {
         to.tag(u8::from(column.nullable));
     }
     to.tag(u8::from(spec.sort));
+    // Sources without it keep the ids that they had before it came.
+    if let Some(name) = &spec.knowledge_time {
+        to.tag(b'k');
+        to.text(name);
+    }
 }
 
 /// Names a result: two attempts with one cache key write the same. `id` is the node's update id; `code` the digest of

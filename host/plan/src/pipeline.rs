@@ -177,6 +177,7 @@ impl SourceDecl {
         self.path.visit(see);
         self.format.iter().for_each(|it| it.visit(see));
         self.time_index.iter().for_each(|it| it.visit(see));
+        self.knowledge_time.iter().for_each(|it| it.visit(see));
         self.sort.iter().for_each(|it| it.visit(see));
     }
 }
@@ -190,6 +191,7 @@ impl NodeDecl {
         }
         self.write_mode.iter().for_each(|it| it.visit(see));
         self.timeout.iter().for_each(|it| it.visit(see));
+        self.look_back.iter().for_each(|it| it.visit(see));
         self.priority.iter().for_each(|it| it.visit(see));
         if let Some(it) = &self.resources {
             it.cpus.iter().for_each(|it| it.visit(see));

@@ -84,6 +84,16 @@ pub struct TaskUse {
 pub struct Input {
     pub port: String,
     pub members: Vec<Member>,
+    /// How far back of a row's time the task reads here; `None`: all of the past.
+    pub look_back: Option<Span>,
+}
+
+/// A stretch of time before a row's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// So many distinct times of the table.
+    Times(u64),
+    Milliseconds(u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -151,7 +151,7 @@ impl<'p> Planner<'p, '_> {
                 };
                 return Err(vec![At::new(Problem::new(Code("input-arity"), what, mend), binding.at)]);
             }
-            inputs.push(Input { port: binding.port.to_owned(), members });
+            inputs.push(Input { port: binding.port.to_owned(), members, look_back: None });
         }
         Ok(inputs)
     }

@@ -5,6 +5,7 @@ use serde_json::Map;
 use crate::columns::KnownColumns;
 use crate::expression::Scope;
 use crate::family::{self, Members};
+use crate::field::LookBack;
 use crate::fields::Named;
 use crate::file::NodeDecl;
 use crate::identity::{Recipe, RecipeWork};
@@ -87,7 +88,7 @@ impl<'p> Planner<'p, '_> {
                 self.problems.push(it.at, it.value);
             }
         };
-        let (parameters, settings, inputs) = match (parameters, settings, inputs) {
+        let (parameters, settings, mut inputs) = match (parameters, settings, inputs) {
             (Ok(parameters), Ok(settings), Some(Ok(inputs))) => (parameters, settings, inputs),
             (parameters, settings, inputs) => {
                 parameters.err().into_iter().for_each(&mut failed);
@@ -97,6 +98,13 @@ impl<'p> Planner<'p, '_> {
             }
         };
         let task = member.task?;
+        for it in &mut inputs {
+            it.look_back = match &settings.look_back {
+                Some(LookBack::All(span)) => Some(*span),
+                Some(LookBack::Ports(spans)) => spans.get(&it.port).copied(),
+                None => None,
+            };
+        }
         let (outputs, update_id) = self.identify(task, &parameters, member.ignored, &inputs);
         let planned = PlanNode {
             name: family::member_name(&node.name, key),

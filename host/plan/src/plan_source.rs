@@ -84,6 +84,11 @@ impl<'p> Planner<'p, '_> {
             format,
             path,
             time_index: decl.time_index.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?,
+            knowledge_time: decl
+                .knowledge_time
+                .as_ref()
+                .map(|it| it.resolve(expressions, scope))
+                .transpose()?,
             identifiers: decl.identifiers.clone(),
             columns,
             sort: decl.sort.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?.unwrap_or(false),

@@ -2,16 +2,18 @@
 
 use crate::defaults;
 use crate::expression::{Expressions, Scope};
-use crate::field::{Duration, Field, Setting, Share, Size};
+use crate::field::{Duration, Field, LookBack, Setting, Share, Size};
 use crate::fields::Named;
 use crate::file::{NodeDecl, RetryDecl};
+use crate::nearest::did_you_mean;
 use crate::planner::Machine;
 use crate::text::{At, Offset};
 use crate::units::{duration_text, size_text};
 use crate::{Code, Limits, Problem, Resources, Retry, RetryPolicy, TaskDescription, WriteMode};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) look_back: Option<LookBack>,
     pub(crate) resources: Resources,
     pub(crate) limits: Limits,
     pub(crate) timeout_ms: Option<u64>,
@@ -74,6 +76,7 @@ impl Settings {
             ));
         }
         Ok(Self {
+            look_back: look_back(node, task, &mut resolve)?,
             resources,
             limits,
             timeout_ms: timeout.map(|it| it.0),
@@ -88,6 +91,7 @@ impl Settings {
         // A source streams, so it runs on whatever the machine has.
         let wanted = defaults::RESOURCES;
         Self {
+            look_back: None,
             resources: Resources {
                 cpus_milli: wanted.cpus_milli.min(machine.cpus_milli),
                 memory_bytes: wanted.memory_bytes.min(machine.memory_bytes),
@@ -99,6 +103,26 @@ impl Settings {
             priority: defaults::PRIORITY,
         }
     }
+}
+
+fn look_back(
+    node: &Named<NodeDecl>,
+    task: Option<&TaskDescription>,
+    resolve: &mut Resolve<'_, '_>,
+) -> Result<Option<LookBack>, At<Problem>> {
+    let look_back = resolve.get(node.value.look_back.as_ref())?;
+    if let (Some(LookBack::Ports(ports)), Some(task)) = (&look_back, task) {
+        let known = || task.inputs.iter().map(|it| it.name.as_str());
+        if let Some(port) = ports.keys().find(|port| !known().any(|it| it == *port)) {
+            let what = format!(
+                "`look_back` of node `{}` names `{port}`, which is no input port of task `{}`",
+                node.name, task.name
+            );
+            let mend = did_you_mean(port, "input port", known());
+            return Err(At::new(Problem::new(Code("surplus-input"), what, mend), node.at));
+        }
+    }
+    Ok(look_back)
 }
 
 fn check_feasible(

@@ -27,6 +27,9 @@ pub struct SourceSpec {
     pub identifiers: Option<Vec<String>>,
     /// Declared columns (all others are dropped); empty: all columns, types inferred.
     pub columns: BTreeMap<String, ColumnSpec>,
+    /// The column of times at which a row became known; as-of then cuts by it, and of several rows of one index the
+    /// one that was known last is read. The source is sorted on reading.
+    pub knowledge_time: Option<String>,
     /// Sort by (time, identifiers) on reading instead of refusing unsorted rows. Needs memory for the whole table.
     pub sort: bool,
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "Arrow's types: only floats can fail to be finite")]
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use tidemill_plan::Time;
@@ -45,11 +46,13 @@ impl Checked {
     }
 }
 
-/// The window: [start, end).
+/// Times of rows to read: [start, end).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checker {
     pub(crate) start: Option<Time>,
     pub(crate) end: Option<Time>,
+    /// First time at which a row that is to be read may not yet have been known.
+    pub(crate) known_before: Option<Time>,
 }
 
 impl Checker {
@@ -76,24 +79,28 @@ impl Checker {
     ) -> Result<(RecordBatch, FileRows), SourceError> {
         let RawBatch { batch, first_row } = raw;
         let rows = FileRows::From(first_row);
-        let Some(index) = &layout.index else { return Ok((batch, rows)) };
-        if self.start.is_none() && self.end.is_none() {
+        let by_index = layout.index.as_ref().map(|it| (it.time, it.kind, self.start, self.end));
+        let by_knowledge = layout.knowledge.map(|(column, kind)| (column, kind, None, self.known_before));
+        let mut wanted = BooleanBuffer::new_set(batch.num_rows());
+        for (column, kind, start, end) in by_index.into_iter().chain(by_knowledge) {
+            if start.is_none() && end.is_none() {
+                continue;
+            }
+            let column = &layout.columns[column];
+            let times = cast(column, file, &batch, &rows)?;
+            refuse_null(column, file, &times, &rows)?;
+            let bound = |it: Option<Time>| it.map(|it| kind.first_not_before(it));
+            let (start, end) = (bound(start), bound(end));
+            let is_wanted =
+                |it: &i64| start.is_none_or(|start| start <= *it) && end.is_none_or(|end| *it < end);
+            let within: BooleanBuffer = kind.values(&times).iter().map(is_wanted).collect();
+            wanted = &wanted & &within;
+        }
+        if wanted.count_set_bits() == batch.num_rows() {
             return Ok((batch, rows));
         }
-        let column = &layout.columns[index.time];
-        let times = cast(column, file, &batch, &rows)?;
-        refuse_null(column, file, &times, &rows)?;
-        let (start, end) = (
-            self.start.map(|it| index.kind.first_not_before(it)),
-            self.end.map(|it| index.kind.first_not_before(it)),
-        );
-        let values = index.kind.values(&times);
-        let is_wanted = |it: &i64| start.is_none_or(|start| start <= *it) && end.is_none_or(|end| *it < end);
-        let wanted: BooleanArray = values.iter().map(|it| Some(is_wanted(it))).collect();
-        if wanted.true_count() == batch.num_rows() {
-            return Ok((batch, rows));
-        }
-        let each = wanted.values().set_indices().map(|it| first_row + it as u64).collect();
+        let each = wanted.set_indices().map(|it| first_row + it as u64).collect();
+        let wanted = BooleanArray::new(wanted, None);
         let batch = filter_record_batch(&batch, &wanted).map_err(|e| SourceError::unreadable(file, e))?;
         Ok((batch, FileRows::Each(each)))
     }

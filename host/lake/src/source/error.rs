@@ -29,7 +29,7 @@ pub enum SourceError {
     NotOfType { file: String, column: String, row: u64, value: String, data_type: String },
     #[error("source `{file}`: column `{column}` of type {from} cannot be read as {data_type}")]
     TypeDiffers { file: String, column: String, from: String, data_type: String },
-    #[error("source `{file}`: time index `{column}` is of type {data_type}, not a timestamp or date")]
+    #[error("source `{file}`: column `{column}` is of type {data_type}, not a timestamp or date")]
     NotATime { file: String, column: String, data_type: String },
     #[error("source `{file}`: column `{column}` of type {data_type} cannot be an identifier")]
     NotAnIdentifier { file: String, column: String, data_type: String },
@@ -91,7 +91,7 @@ impl SourceError {
             }
             Self::TypeDiffers { column, .. } => format!("declare another type for `{column}` under `columns`"),
             Self::NotATime { .. } => {
-                "name a column of times as `time_index`, or declare its type under `columns`, as `timestamp[s, UTC]`".into()
+                "name a column of times there, or declare its type under `columns`, as `timestamp[s, UTC]`".into()
             }
             Self::NotAnIdentifier { .. } => "use a column of text or integers".into(),
             Self::Null { column, .. } => format!("fill or drop the rows where `{column}` is null"),

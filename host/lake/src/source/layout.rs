@@ -34,6 +34,8 @@ pub(crate) struct Layout {
     pub(crate) schema: SchemaRef,
     pub(crate) index: Option<Index>,
     pub(crate) identifiers: Vec<String>,
+    /// When each row became known, where the source says so.
+    pub(crate) knowledge: Option<(usize, TimeKind)>,
     /// What each file holds, before any cast.
     raw: Vec<SchemaRef>,
 }
@@ -47,7 +49,7 @@ impl Layout {
         if spec.columns.is_empty() {
             check_same_names(files, &raw)?;
         }
-        let named: Vec<&String> = spec.time_index.iter().chain(spec.identifiers.iter().flatten()).collect();
+        let named: Vec<&String> = index_names(spec).collect();
         let is_kept = |name: &String| {
             spec.columns.is_empty() || spec.columns.contains_key(name) || named.contains(&name)
         };
@@ -73,7 +75,9 @@ impl Layout {
             columns.iter().map(|it| Field::new(&it.name, it.data_type.clone(), it.nullable)).collect();
         let schema = Arc::new(Schema::new(fields));
         let index = Index::of(&schema, time.as_deref(), &identifiers);
-        Ok(Self { format: spec.format, columns, schema, index, identifiers, raw })
+        let knowledge =
+            spec.knowledge_time.as_ref().map(|name| time_column(files, &columns, name)).transpose()?;
+        Ok(Self { format: spec.format, columns, schema, index, identifiers, knowledge, raw })
     }
 
     pub(crate) fn time_index(&self) -> Option<&str> {
@@ -93,6 +97,11 @@ impl Layout {
     }
 }
 
+/// Columns that the source names besides those it declares.
+fn index_names(spec: &SourceSpec) -> impl Iterator<Item = &String> {
+    spec.time_index.iter().chain(&spec.knowledge_time).chain(spec.identifiers.iter().flatten())
+}
+
 fn check_names(spec: &SourceSpec, file: &SourceFile, schema: &Schema) -> Result<(), SourceError> {
     let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
     for (position, name) in names.iter().enumerate() {
@@ -100,7 +109,7 @@ fn check_names(spec: &SourceSpec, file: &SourceFile, schema: &Schema) -> Result<
             return Err(SourceError::ColumnTwice { file: file.name.clone(), column: (*name).to_owned() });
         }
     }
-    let wanted = spec.columns.keys().chain(&spec.time_index).chain(spec.identifiers.iter().flatten());
+    let wanted = spec.columns.keys().chain(index_names(spec));
     for column in wanted {
         if !names.contains(&column.as_str()) {
             let nearest = crate::error::nearest(column, names.iter().copied());
@@ -156,7 +165,7 @@ fn types_of(
         let data_type = common_type(spec, files, raw, name)?;
         let is_written_as_text = matches!(spec.format, SourceFormat::Csv | SourceFormat::JsonLines);
         if is_written_as_text && is_text(&data_type) {
-            if spec.time_index.as_ref() == Some(*name) {
+            if [&spec.time_index, &spec.knowledge_time].contains(&&Some((*name).clone())) {
                 // So that the first value that is no time is named with its row.
                 types.insert((*name).clone(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
                 continue;
@@ -220,24 +229,33 @@ fn common_type(
     Ok(common.unwrap_or(DataType::Utf8))
 }
 
+/// Where a column that was named as one of times stands.
+fn time_column(
+    files: &[SourceFile],
+    columns: &[Column],
+    name: &str,
+) -> Result<(usize, TimeKind), SourceError> {
+    let position = columns.iter().position(|it| it.name == name).expect("named columns are kept");
+    let data_type = &columns[position].data_type;
+    let kind = TimeKind::of(data_type).ok_or_else(|| SourceError::NotATime {
+        file: files[0].name.clone(),
+        column: name.to_owned(),
+        data_type: type_text(data_type),
+    })?;
+    Ok((position, kind))
+}
+
 fn time_of(
     spec: &SourceSpec,
     files: &[SourceFile],
     columns: &[Column],
 ) -> Result<Option<String>, SourceError> {
     if let Some(name) = &spec.time_index {
-        let column = columns.iter().find(|it| it.name == *name).expect("named columns are kept");
-        if TimeKind::of(&column.data_type).is_none() {
-            return Err(SourceError::NotATime {
-                file: files[0].name.clone(),
-                column: name.clone(),
-                data_type: type_text(&column.data_type),
-            });
-        }
+        time_column(files, columns, name)?;
         return Ok(Some(name.clone()));
     }
-    let times: Vec<&String> =
-        columns.iter().filter(|it| TimeKind::of(&it.data_type).is_some()).map(|it| &it.name).collect();
+    let times = columns.iter().filter(|it| TimeKind::of(&it.data_type).is_some()).map(|it| &it.name);
+    let times: Vec<&String> = times.filter(|it| spec.knowledge_time.as_ref() != Some(*it)).collect();
     if let [only] = times[..] {
         return Ok(Some(only.clone()));
     }

@@ -21,7 +21,15 @@ fn spec(path: &str) -> SourceSpec {
         _ => SourceFormat::Csv,
     };
     let (time_index, identifiers) = (None, None);
-    SourceSpec { format, path: path.into(), time_index, identifiers, columns: BTreeMap::new(), sort: false }
+    SourceSpec {
+        format,
+        path: path.into(),
+        time_index,
+        identifiers,
+        knowledge_time: None,
+        columns: BTreeMap::new(),
+        sort: false,
+    }
 }
 
 fn column(data_type: &str) -> ColumnSpec {
@@ -216,7 +224,7 @@ fn wrong_columns_and_types_are_named() {
             it.time_index = Some("close".into());
             it.columns.insert("close".into(), column("float64"));
         },
-        "source-not-a-time: source `p.csv`: time index `close` is of type `float64`, not a timestamp or date",
+        "source-not-a-time: source `p.csv`: column `close` is of type `float64`, not a timestamp or date",
     );
     refused("a,a\n1,2\n", |_| {}, "source-column-twice: source `p.csv` has two columns named `a`");
 }
@@ -271,4 +279,63 @@ fn unsorted_files_are_sorted_when_asked() {
     let spec = SourceSpec { sort: true, ..spec("p.csv") };
     let rows = read(&spec, folder.path(), &Window::default()).unwrap();
     assert_eq!(rows.column(2).as_primitive::<arrow::datatypes::Int64Type>().values(), &[3, 2, 1]);
+}
+
+/// Quarters of a figure, as first told and as revised.
+const VINTAGES: &str = "quarter,known,gdp\n2020-01-01,2020-04-29,1.0\n2020-01-01,2020-05-28,1.1\n\
+                        2020-04-01,2020-07-30,2.0\n2020-01-01,2020-07-30,1.2\n";
+
+fn vintages_as_of(as_of: Option<i64>) -> String {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.csv"), VINTAGES).unwrap();
+    let spec = SourceSpec { knowledge_time: Some("known".into()), ..spec("p.csv") };
+    let as_of = as_of.map(|day| Time((18_262 + day) * 86_400_000_000_000));
+    let rows = read(&spec, folder.path(), &Window { as_of, ..Window::default() }).unwrap();
+    let texts = (0..rows.num_rows()).map(|row| {
+        let cells = rows.columns().iter().map(|it| crate::value::value_text(it, row));
+        cells.map(|it| it.replace("T00:00:00Z", "")).collect::<Vec<_>>().join(" ")
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn of_rows_told_several_times_the_one_known_last_by_as_of_is_read() {
+    assert_eq!(vintages_as_of(Some(118)), "");
+    assert_eq!(vintages_as_of(Some(119)), "2020-01-01 2020-04-29 1.0");
+    assert_eq!(vintages_as_of(Some(148)), "2020-01-01 2020-05-28 1.1");
+    assert_eq!(vintages_as_of(None), "2020-01-01 2020-07-30 1.2; 2020-04-01 2020-07-30 2.0");
+}
+
+#[test]
+fn a_row_of_the_future_that_is_known_already_is_read() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.csv"), "date,known,holiday\n2030-01-01,2020-01-01,true\n").unwrap();
+    let spec = SourceSpec { knowledge_time: Some("known".into()), ..spec("p.csv") };
+    let window = Window { as_of: Some(Time(18_300 * 86_400_000_000_000)), ..Window::default() };
+    assert_eq!(read(&spec, folder.path(), &window).unwrap().num_rows(), 1);
+}
+
+#[test]
+fn a_knowledge_time_must_be_a_time_that_each_row_has_once() {
+    let known = |it: &mut SourceSpec| it.knowledge_time = Some("known".into());
+    refused(
+        "date,known,x\n2020-01-01,5,1\n",
+        known,
+        "source-value-type: source `p.csv`, column `known`, row 1: `5` is not of type `timestamp[us, UTC]`",
+    );
+    refused(
+        "date,known,x\n2020-01-01,2020-01-02,1\n2020-01-02,,1\n",
+        known,
+        "source-null: source `p.csv`, column `known`, row 2: null where no null may be",
+    );
+    refused(
+        "date,known,x\n2020-01-01,2020-01-02,1\n2020-01-01,2020-01-02,2\n",
+        known,
+        "source-duplicate: source `p.csv`, column `date`, row 2: index `2020-01-01, 2020-01-02` is there twice",
+    );
+    refused(
+        "date,x\n2020-01-01,1\n",
+        known,
+        "source-column-missing: source `p.csv`: there is no column `known`",
+    );
 }

@@ -94,6 +94,7 @@ impl SourceDecl {
         let path = fields.required_field("path", problems);
         let format = fields.field("format", problems);
         let time_index = fields.field("time_index", problems);
+        let knowledge_time = fields.field("knowledge_time", problems);
         let identifiers =
             fields.strings("identifiers", problems).map(|it| it.into_iter().map(|it| it.value).collect());
         let sort = fields.field("sort", problems);
@@ -101,7 +102,7 @@ impl SourceDecl {
             ColumnDecl::read(&format!("column `{column}` of {what}"), tree, problems)
         });
         fields.finish(problems);
-        Some(Self { format, path: path?, time_index, identifiers, sort, columns })
+        Some(Self { format, path: path?, time_index, knowledge_time, identifiers, sort, columns })
     }
 }
 
@@ -148,6 +149,7 @@ impl NodeDecl {
             inputs,
             parameters,
             for_each,
+            look_back: fields.field("look_back", problems),
             identity_ignore,
             write_mode: fields.field("write_mode", problems),
             timeout: fields.field("timeout", problems),
