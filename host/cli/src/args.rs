@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Run a pipeline at many points of its parameters, sharing what they have in common
     Sweep(Box<SweepArgs>),
+    /// Find nodes that look into the future, or further back than they declare
+    Check(CheckArgs),
     /// List the tables of a lake
     Tables(TablesArgs),
     /// Print or export a table
@@ -318,6 +320,39 @@ pub(crate) struct SweepRunArgs {
     /// Only show how many points and nodes there are
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// A pipeline file, or a folder that holds a pipeline.toml
+    pub(crate) pipeline: PathBuf,
+    /// Check only this node
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Where time is cut: a number of stretches with equally many times, or their length, as `1d` or `4w`
+    #[arg(long, value_name = "K", default_value = "8")]
+    pub(crate) tiles: String,
+    /// Bind parameters from a TOML file, or a JSON file (.json), that holds a table of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
+    /// Bind a parameter; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// First time of the window: a date, or a date and time (UTC when no offset is given)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// First time no longer part of the window
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Hide every row later than this time from all tasks
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// Most attempts at a time; default: the number of cores
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

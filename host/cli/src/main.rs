@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod check;
 mod clean;
 mod complain;
 mod diff;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Plan(it) => plan::plan(&it),
         Command::Run(it) => run::run(&it),
         Command::Sweep(it) => sweep::sweep(&it),
+        Command::Check(it) => check::check(&it),
         Command::Tables(it) => tables::tables(&it),
         Command::Show(it) => show::show(&it),
         Command::Logs(it) => logs::logs(&it),

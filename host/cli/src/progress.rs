@@ -73,8 +73,9 @@ impl Progress {
             NodeEnd::Computed { rows, bytes, wall_us } => {
                 shown.rows += rows;
                 let wall = quantity::duration(Duration::from_micros(wall_us));
-                let (rows, bytes) = (quantity::rows(rows), quantity::bytes(bytes));
-                (format!("{name}: {rows}, {bytes}, {wall}"), true)
+                // A lake in memory has none.
+                let bytes = if bytes == 0 { String::new() } else { format!(", {}", quantity::bytes(bytes)) };
+                (format!("{name}: {}{bytes}, {wall}", quantity::rows(rows)), true)
             }
             NodeEnd::Reused { rows } => (format!("{name}: reused, {}", quantity::rows(rows)), true),
             NodeEnd::Failed { failure } => (format!("{name}: failed: {}", failure.what), false),

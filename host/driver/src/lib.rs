@@ -5,6 +5,7 @@
 
 mod attempt;
 mod catalog;
+mod check;
 mod compare;
 mod diff;
 mod failure;
@@ -22,6 +23,9 @@ mod table_io;
 
 pub use attempt::Reuse;
 pub use catalog::Components;
+pub use check::{
+    Check, CheckObserver, CheckVerdict, Finding, FindingKind, LeakingInput, NodeCheck, Shown, Tiles,
+};
 pub use compare::{Gone, RunIn, TableComparison, Verdict, compare_tables};
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};

@@ -11,7 +11,7 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use tidemill_plan::TableName;
+use tidemill_plan::{TableName, Time};
 
 use crate::index::Index;
 use crate::value::value_text;
@@ -107,6 +107,17 @@ impl TableDifference {
 
 /// Compares two snapshots, which may lie in different lakes.
 pub fn compare(before: (&Lake, &Manifest), after: (&Lake, &Manifest)) -> Result<TableDifference, LakeError> {
+    compare_within(before, after, None, None)
+}
+
+/// Compares only rows whose time lies in [start, end); the counts of all rows still are of the whole tables.
+pub fn compare_within(
+    before: (&Lake, &Manifest),
+    after: (&Lake, &Manifest),
+    start: Option<Time>,
+    end: Option<Time>,
+) -> Result<TableDifference, LakeError> {
+    let range = ReadOptions { start, end, ..ReadOptions::default() };
     let index = common_index(before.1, after.1);
     let mut comparison = Comparison {
         table: after.1.table.clone(),
@@ -118,8 +129,8 @@ pub fn compare(before: (&Lake, &Manifest), after: (&Lake, &Manifest)) -> Result<
     };
     comparison.difference.matched_by =
         if comparison.index.is_some() { MatchedBy::Index } else { MatchedBy::Position };
-    let mut before = Side::open(before.0, before.1)?;
-    let mut after = Side::open(after.0, after.1)?;
+    let mut before = Side::open(before.0, before.1, &range)?;
+    let mut after = Side::open(after.0, after.1, &range)?;
     loop {
         match (before.fill()?, after.fill()?) {
             (None, None) => break,
@@ -213,8 +224,8 @@ struct Side {
 }
 
 impl Side {
-    fn open(lake: &Lake, manifest: &Manifest) -> Result<Self, LakeError> {
-        let reader = lake.reader(manifest, ReadOptions::default())?;
+    fn open(lake: &Lake, manifest: &Manifest, range: &ReadOptions) -> Result<Self, LakeError> {
+        let reader = lake.reader(manifest, range.clone())?;
         Ok(Self { reader, batch: None, at: 0, rows_before: 0 })
     }
 

@@ -16,6 +16,7 @@ mod cache;
 mod compare;
 mod decode;
 mod digest;
+mod distinct;
 mod error;
 mod export;
 mod files;
@@ -47,7 +48,9 @@ mod fixture;
 pub use cache::CacheUse;
 pub use compare::{
     ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
+    compare_within,
 };
+pub use distinct::distinct_times;
 pub use error::LakeError;
 pub use export::{ExportError, ExportFormat, export, with_plain_zones};
 pub use folder::WindowFolder;
