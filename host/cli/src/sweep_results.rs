@@ -244,13 +244,14 @@ fn report_data(record: &SweepRecord, rows: &[PointRow]) -> Value {
     });
     let mut columns: Vec<&str> = record.axes.iter().map(|it| it.name.as_str()).collect();
     columns.extend(record.measures.iter().map(|it| it.name.as_str()));
-    columns.extend(["state", "error", "duration_ms"]);
+    columns.extend(["state", "error", "duration_ms", "point"]);
     let points: Vec<Value> = rows
         .iter()
         .map(|row| {
             let mut cells = row.values.clone();
             cells.extend(row.measures.iter().map(|it| json!(it)));
-            cells.extend([json!(row.state), json!(row.error), json!(row.own_us as f64 / 1e3)]);
+            let own_ms = row.own_us as f64 / 1e3;
+            cells.extend([json!(row.state), json!(row.error), json!(own_ms), json!(row.point)]);
             Value::Array(cells)
         })
         .collect();
