@@ -1,6 +1,7 @@
 //! Whole-program tests: the built binary from outside. No product code is linked.
 
 mod bad_input;
+mod browser;
 mod commands;
 mod examples;
 mod kill;

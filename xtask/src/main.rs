@@ -3,6 +3,7 @@
 
 mod args;
 mod bench;
+mod browser;
 mod checkout;
 mod components;
 mod demo;

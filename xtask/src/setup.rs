@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: finds what the machine lacks and installs it. Silent and quick when all is there.
 
+use crate::browser;
 use crate::checkout::Checkout;
 use crate::program::{Program, is_installed};
 use crate::wasm_toolchain::{self, WasmToolchain};
@@ -31,5 +32,5 @@ pub(crate) fn setup_tests(checkout: &Checkout) -> anyhow::Result<()> {
             .without_env("CARGO_TARGET_DIR")
             .run()?;
     }
-    Ok(())
+    browser::install(checkout.root())
 }
