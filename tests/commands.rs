@@ -94,7 +94,7 @@ fn clean_removes_nothing_until_told_yes() {
     let before = bench.table_files();
     let told = bench.done(&["clean", "--table", "stats", "--all-runs"]);
     assert!(
-        told.stderr.contains("would remove 1 tables") && told.stderr.contains("--yes"),
+        told.stderr.contains("would remove 1 table (") && told.stderr.contains("--yes"),
         "{}",
         told.stderr
     );

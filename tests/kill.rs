@@ -14,14 +14,10 @@ fn random(seed: u64) -> u64 {
     it ^ (it >> 31)
 }
 
-/// Starts a run and returns when it has printed so many lines, or has ended.
-fn start_and_read(bench: &Bench, args: &[&str], lines: u64) -> Child {
-    let mut child = bench
-        .command(&[&["run", "."], args].concat())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start tidemill");
+/// Starts the program and returns when it has printed so many lines, or has ended.
+pub(crate) fn start_and_read(bench: &Bench, args: &[&str], lines: u64) -> Child {
+    let mut child =
+        bench.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start tidemill");
     let mut reader = BufReader::new(child.stderr.take().expect("stderr is piped"));
     let mut line = String::new();
     for _ in 0..lines {
@@ -52,7 +48,7 @@ fn a_kill_at_any_moment_leaves_only_whole_tables() {
     let expected = rows_by_table(&whole);
     let bench = Bench::example("long-short");
     for seed in 0..KILLS {
-        let mut child = start_and_read(&bench, &["--force", "--jobs", "2"], random(seed) % 8);
+        let mut child = start_and_read(&bench, &["run", ".", "--force", "--jobs", "2"], random(seed) % 8);
         spin(random(seed ^ 0xff) % 1_500_000);
         child.kill().expect("kill tidemill");
         let status = child.wait().expect("wait for tidemill");
@@ -99,7 +95,7 @@ fn an_interrupt_stops_attempts_promptly_and_a_second_run_goes_on() {
     let bench = Bench::empty();
     bench.write("pipeline.toml", &misbehaving("endless-loop", ""));
     // The line of node `good` tells that the endless loop has its core by now.
-    let child = start_and_read(&bench, &["--jobs", "2"], 1);
+    let child = start_and_read(&bench, &["run", ".", "--jobs", "2"], 1);
     let began = std::time::Instant::now();
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(killed.expect("start kill").success());
@@ -118,7 +114,7 @@ fn an_interrupt_stops_attempts_promptly_and_a_second_run_goes_on() {
 fn a_second_writer_is_told_who_holds_the_lake() {
     let bench = Bench::empty();
     bench.write("pipeline.toml", &misbehaving("endless-loop", ""));
-    let mut child = start_and_read(&bench, &["--jobs", "2"], 1);
+    let mut child = start_and_read(&bench, &["run", ".", "--jobs", "2"], 1);
     let pid = child.id().to_string();
     bench.refused(&["run", "."], &["error[lake-locked]", "lake", &pid, "to mend"]);
     assert!(bench.done(&["tables"]).stdout.contains("good"), "readers need no lock");

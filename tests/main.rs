@@ -12,3 +12,4 @@ mod program;
 mod readme;
 mod reuse;
 mod sources;
+mod sweeps;

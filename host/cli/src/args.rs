@@ -520,9 +520,15 @@ pub(crate) struct CleanArgs {
     /// Remove these runs and their logs
     #[arg(long = "run", value_name = "RUN")]
     pub(crate) runs: Vec<String>,
+    /// Remove these sweeps' records and results; their tables and runs stay
+    #[arg(long = "sweep", value_name = "SWEEP")]
+    pub(crate) sweeps: Vec<String>,
     /// Remove every table
     #[arg(long)]
     pub(crate) all_tables: bool,
+    /// Remove every sweep's record and results
+    #[arg(long)]
+    pub(crate) all_sweeps: bool,
     /// Remove every run and its logs
     #[arg(long)]
     pub(crate) all_runs: bool,

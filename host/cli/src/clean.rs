@@ -1,9 +1,11 @@
-//! `tidemill clean`: removes tables or runs on purpose. Lists what it would do until `--yes` is given.
+//! `tidemill clean`: removes tables, runs or sweeps on purpose. Lists what it would do until `--yes` is given.
 
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_driver::{RunId, RunRecord, RunState, find_run, list_runs, remove_run};
+use tidemill_driver::{
+    RunId, RunRecord, find_run, find_sweep, list_runs, list_sweeps, load_rows, remove_run, remove_sweep,
+};
 use tidemill_lake::TableEntry;
 use tidemill_plan::{Code, Problem};
 
@@ -11,12 +13,12 @@ use crate::args::CleanArgs;
 use crate::{Ending, lake_dir, quantity, table_view, tables};
 
 pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
-    let nothing_named = args.tables.is_empty() && args.runs.is_empty() && !args.all_tables && !args.all_runs;
-    if nothing_named {
+    let is_all = args.all_tables || args.all_runs || args.all_sweeps;
+    if args.tables.is_empty() && args.runs.is_empty() && args.sweeps.is_empty() && !is_all {
         return Err(Problem::new(
             Code("nothing-named"),
             "nothing was named to be removed",
-            "name tables with `--table`, runs with `--run`, or use `--all-tables` or `--all-runs`",
+            "name tables with `--table`, runs with `--run`, sweeps with `--sweep`, or use `--all-tables`, `--all-runs` or `--all-sweeps`",
         )
         .into());
     }
@@ -29,6 +31,7 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
     };
     let tables = tables_meant(args, &lake, older_than)?;
     let runs = runs_meant(args, older_than)?;
+    let sweeps = sweeps_meant(args, older_than)?;
     if args.yes {
         for it in &tables {
             lake.remove(&it.window, &it.name).map_err(|e| lake_dir::problem(&e))?;
@@ -36,8 +39,11 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
         for it in &runs {
             remove_run(&args.lake.dir, it).map_err(|e| e.problem())?;
         }
+        for it in &sweeps {
+            remove_sweep(&args.lake.dir, it).map_err(|e| e.problem())?;
+        }
     }
-    print(args, &tables, &runs)?;
+    print(args, &tables, &runs, &sweeps)?;
     Ok(Ending::Done)
 }
 
@@ -69,20 +75,36 @@ fn runs_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Result<
             runs.push(run);
         }
     }
-    let now = jiff::Timestamp::now().as_nanosecond();
     runs.retain(|run| {
         let record = RunRecord::load(lake, run).ok();
-        // The lake's lock is held here, so a record that says `running` is of a process that died.
-        let ended = record.as_ref().map(|it| {
-            if it.state == RunState::Running { it.began_at } else { it.ended_at.unwrap_or(it.began_at) }
-        });
-        older_than.is_none_or(|limit| {
-            ended.is_some_and(|it| {
-                now - i128::from(it) >= i128::try_from(limit.as_nanos()).unwrap_or(i128::MAX)
-            })
-        })
+        is_old(older_than, record.map(|it| (it.began_at, it.ended_at)))
     });
     Ok(runs)
+}
+
+fn sweeps_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Result<Vec<RunId>> {
+    let lake = &args.lake.dir;
+    let mut sweeps = if args.all_sweeps { list_sweeps(lake).map_err(|e| e.problem())? } else { Vec::new() };
+    for typed in &args.sweeps {
+        let sweep = find_sweep(lake, typed).map_err(|e| e.problem())?;
+        if !sweeps.contains(&sweep) {
+            sweeps.push(sweep);
+        }
+    }
+    sweeps.retain(|sweep| {
+        let record = load_rows(lake, sweep).ok();
+        is_old(older_than, record.map(|(it, _)| (it.began_at, it.ended_at)))
+    });
+    Ok(sweeps)
+}
+
+/// Times when something began and ended. The lake's lock is held here, so what has no end is of a process that died.
+fn is_old(older_than: Option<Duration>, times: Option<(i64, Option<i64>)>) -> bool {
+    let now = jiff::Timestamp::now().as_nanosecond();
+    older_than.is_none_or(|limit| {
+        let limit = i128::try_from(limit.as_nanos()).unwrap_or(i128::MAX);
+        times.is_some_and(|(began, ended)| now - i128::from(ended.unwrap_or(began)) >= limit)
+    })
 }
 
 /// On disk; nothing is known of a table that cannot be read.
@@ -90,14 +112,16 @@ fn size_of(it: &TableEntry) -> u64 {
     it.state.as_ref().map_or(0, |it| it.bytes)
 }
 
-fn print(args: &CleanArgs, tables: &[TableEntry], runs: &[RunId]) -> anyhow::Result<()> {
+fn print(args: &CleanArgs, tables: &[TableEntry], runs: &[RunId], sweeps: &[RunId]) -> anyhow::Result<()> {
     let bytes: u64 = tables.iter().map(size_of).sum();
     if args.json {
         let tables: Vec<_> = tables
             .iter()
             .map(|it| json!({"table": it.name, "folder": it.window.to_string(), "bytes": size_of(it)}))
             .collect();
-        return table_view::print_json(&json!({"removed": args.yes, "tables": tables, "runs": runs}));
+        return table_view::print_json(
+            &json!({"removed": args.yes, "tables": tables, "runs": runs, "sweeps": sweeps}),
+        );
     }
     let mut rows: Vec<Vec<String>> = tables
         .iter()
@@ -105,15 +129,21 @@ fn print(args: &CleanArgs, tables: &[TableEntry], runs: &[RunId]) -> anyhow::Res
             vec!["table".to_owned(), format!("{}/{}", it.window, it.name), quantity::bytes(size_of(it))]
         })
         .collect();
-    rows.extend(runs.iter().map(|it| vec!["run".to_owned(), it.0.clone(), String::new()]));
+    for (what, ids) in [("run", runs), ("sweep", sweeps)] {
+        rows.extend(ids.iter().map(|it| vec![what.to_owned(), it.0.clone(), String::new()]));
+    }
     if !rows.is_empty() {
         table_view::print(&["what", "name", "size"], rows)?;
     }
-    let (tables, runs, size) = (tables.len(), runs.len(), quantity::bytes(bytes));
+    let number = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let mut parts = vec![format!("{} ({})", number(tables.len(), "table"), quantity::bytes(bytes))];
+    parts.push(number(runs.len(), "run"));
+    parts.push(number(sweeps.len(), "sweep"));
+    let parts = parts.join(", ");
     if args.yes {
-        crate::complain::talk!("removed {tables} tables ({size}) and {runs} runs");
+        crate::complain::talk!("removed {parts}");
     } else {
-        crate::complain::talk!("would remove {tables} tables ({size}) and {runs} runs; add `--yes` to do it");
+        crate::complain::talk!("would remove {parts}; add `--yes` to do it");
     }
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use tidemill_lake::{ExportFormat, Lake, LakeError, Manifest, ReadOptions, TableEntry, TableReader, export};
+use tidemill_driver::{RunId, RunRecord, list_runs};
+use tidemill_lake::{
+    ExportFormat, Lake, LakeError, Manifest, ReadOptions, TableEntry, TableReader, WindowFolder, export,
+};
 use tidemill_plan::{Code, Problem};
 
 use crate::args::{Format, ShowArgs};
@@ -31,28 +34,51 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// The newest of the tables that are meant; says so when there are several.
+/// Of several tables that are meant, the one that the newest run computed or reused; without such a run the one that was
+/// written last. Says so.
 fn choose<'a>(args: &ShowArgs, entries: &'a [TableEntry]) -> anyhow::Result<&'a Manifest> {
     let meant: Vec<&TableEntry> = entries.iter().filter(|it| tables::is_meant(&args.table, it)).collect();
     let mut readable: Vec<(&TableEntry, &Manifest)> =
         meant.iter().filter_map(|it| Some((*it, it.state.as_ref().ok()?))).collect();
     readable.sort_by_key(|(_, manifest)| std::cmp::Reverse(manifest.written_at));
-    let Some((entry, manifest)) = readable.first() else {
+    let of_run = if readable.len() > 1 { newest_run_with(args, &readable) } else { None };
+    let (run, chosen) = of_run.unzip();
+    let Some((entry, manifest)) = chosen.or(readable.first()) else {
         let error = meant.iter().find_map(|it| it.state.as_ref().err()).map(ToString::to_string);
         anyhow::bail!("{}", error.unwrap_or_else(|| "the table cannot be read".to_owned()));
     };
     if readable.len() > 1 {
-        say_chosen(&args.table, readable.len(), entry);
+        let of_run = run.map_or_else(|| "written last".to_owned(), |it| format!("of run {it}"));
+        crate::complain::talk!(
+            "`{}` means {} tables; this is the one {of_run}: {}/{}",
+            args.table,
+            readable.len(),
+            entry.window,
+            entry.name
+        );
     }
     Ok(manifest)
 }
 
-fn say_chosen(typed: &str, count: usize, chosen: &TableEntry) {
-    crate::complain::talk!(
-        "`{typed}` means {count} tables; this is the newest: {}/{}",
-        chosen.window,
-        chosen.name
-    );
+/// How many runs are looked through.
+const RUNS_MAX: usize = 100;
+
+/// The newest run that has one of the tables, and the one of them that was written last; `tables` come newest first.
+fn newest_run_with<'t, 'a>(
+    args: &ShowArgs,
+    tables: &'t [(&'a TableEntry, &'a Manifest)],
+) -> Option<(RunId, &'t (&'a TableEntry, &'a Manifest))> {
+    let runs = list_runs(&args.lake.dir).ok()?;
+    let records = runs.iter().rev().take(RUNS_MAX).filter_map(|it| RunRecord::load(&args.lake.dir, it).ok());
+    // A sweep has a table for every point, none of them more than another.
+    records.filter(|it| !it.is_sweep).find_map(|record| {
+        let has = |entry: &TableEntry| {
+            let mut written = record.nodes.iter().flat_map(|it| &it.tables);
+            entry.window == WindowFolder::of(&record.window) && written.any(|it| it.table == entry.name.0)
+        };
+        let found = tables.iter().find(|(entry, _)| has(entry))?;
+        Some((record.run.clone(), found))
+    })
 }
 
 fn check_columns(args: &ShowArgs, manifest: &Manifest) -> Result<(), Problem> {

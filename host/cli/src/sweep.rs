@@ -242,6 +242,7 @@ fn plan(args: &SweepRunArgs, jobs: u32) -> anyhow::Result<Planned> {
     let wanted: Vec<&str> = measures.iter().map(|it| it.source.node()).collect();
     let plan =
         tidemill_plan::plan_sweep(&pipeline, &request, space, &wanted, &components).map_err(Problems)?;
+    check_measure_names(&measures, &plan)?;
     let keep = match args.keep {
         Some(KeepArg::None) => Keep::None,
         Some(KeepArg::Measured) => Keep::Measured,
@@ -320,6 +321,26 @@ fn measures(args: &SweepRunArgs, pipeline: &Pipeline) -> Result<Vec<Measure>, Pr
         measures.push(measure);
     }
     Ok(measures)
+}
+
+/// Results have one column for each parameter and each measure.
+fn check_measure_names(measures: &[Measure], plan: &SweepPlan) -> Result<(), Problem> {
+    let parameters = plan.plan.parameters.keys().chain(plan.space.axes.iter().map(|it| &it.name));
+    let parameters: Vec<&String> = parameters.collect();
+    let taken = measures.iter().find_map(|it| {
+        let name = it.name.as_str();
+        let is_parameter = parameters.iter().any(|it| *it == name);
+        let is_fixed = tidemill_driver::RESULT_COLUMNS.contains(&name) || name.starts_with("table_");
+        let whose = if is_parameter { "a parameter" } else { "a column of every sweep's results" };
+        (is_parameter || is_fixed).then_some((name, whose))
+    });
+    match taken {
+        Some((name, whose)) => {
+            let what = format!("the measure `{name}` has the name of {whose}");
+            Err(Problem::new(Code("bad-measure"), what, "give the measure another name"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn goal_of(minimize: Option<&String>, maximize: Option<&String>) -> Option<Goal> {

@@ -47,7 +47,7 @@ pub(crate) fn list(lake: &LakeArg, is_json: bool) -> anyhow::Result<Ending> {
         vec![
             it.sweep.0.clone(),
             it.pipeline.clone(),
-            json!(it.state).as_str().unwrap_or_default().to_owned(),
+            state(it),
             quantity::count(it.counts.points),
             quantity::count(it.counts.failed),
             axes.join(" × "),
@@ -59,6 +59,14 @@ pub(crate) fn list(lake: &LakeArg, is_json: bool) -> anyhow::Result<Ending> {
         rows.collect(),
     )?;
     Ok(Ending::Done)
+}
+
+/// `lost` where the process died before it could say how the sweep ended.
+fn state(record: &SweepRecord) -> String {
+    if record.is_lost() {
+        return "lost".to_owned();
+    }
+    json!(record.state).as_str().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn show(
@@ -80,6 +88,7 @@ pub(crate) fn show(
             let count = shown.rows.unwrap_or(ROWS_SHOWN).min(rows.len());
             let points: Vec<&PointRow> = rows[..count].iter().collect();
             print_points(&record, &points)?;
+            say_state(&record);
             if count < rows.len() {
                 let (count, all) = (quantity::count(count as u64), quantity::count(rows.len() as u64));
                 talk!("{count} of {all} points; `--rows N` shows others");
@@ -94,6 +103,20 @@ pub(crate) fn show(
     let batch = results_batch(&record, &rows[..shown.rows.unwrap_or(rows.len()).min(rows.len())]);
     export(&batch, format, shown.output)?;
     Ok(Ending::Done)
+}
+
+/// Of a sweep that did not come to its end.
+fn say_state(record: &SweepRecord) {
+    let counts = &record.counts;
+    if 0 < counts.cancelled {
+        talk!(
+            "{}: {} of {} points were not reached; the same command goes on with them: {}",
+            state(record),
+            quantity::count(counts.cancelled),
+            quantity::count(counts.points),
+            record.command
+        );
+    }
 }
 
 fn export(batch: &RecordBatch, format: ExportFormat, output: Option<&Path>) -> anyhow::Result<()> {

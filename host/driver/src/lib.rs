@@ -42,8 +42,8 @@ pub use record::{
 };
 pub use replay::Replay;
 pub use sweep::{
-    AxisRecord, MeasureRecord, PointRow, PointState, SharedNode, SourceRecord, SweepCounts, SweepEnded,
-    SweepObserver, SweepOptions, SweepRecord, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows,
-    remove_sweep, results_batch,
+    AxisRecord, MeasureRecord, PointRow, PointState, RESULT_COLUMNS, SharedNode, SourceRecord, SweepCounts,
+    SweepEnded, SweepObserver, SweepOptions, SweepRecord, SweepRun, TaskRecord, best, find_sweep,
+    list_sweeps, load_rows, remove_sweep, results_batch,
 };
 pub use tidemill_engine::OnFailure;

@@ -24,7 +24,8 @@ use crate::record::{NodeState, RunId, RunRecord, RunState};
 
 pub use record::{AxisRecord, MeasureRecord, SharedNode, SourceRecord, SweepCounts, SweepRecord, TaskRecord};
 pub use results::{
-    PointRow, PointState, best, find_sweep, list_sweeps, load_rows, remove_sweep, results_batch,
+    PointRow, PointState, RESULT_COLUMNS, best, find_sweep, list_sweeps, load_rows, remove_sweep,
+    results_batch,
 };
 
 /// How a sweep is carried out.

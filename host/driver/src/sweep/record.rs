@@ -30,6 +30,9 @@ pub struct SweepRecord {
     pub host_version: String,
     pub state: RunState,
     pub pid: u32,
+    /// When that process began; see the record of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_began: Option<u64>,
     /// Nanoseconds since 1970.
     pub began_at: i64,
     pub ended_at: Option<i64>,
@@ -131,6 +134,7 @@ impl SweepRecord {
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             state: RunState::Running,
             pid: std::process::id(),
+            pid_began: crate::process::began(std::process::id()),
             began_at: run.began_at,
             ended_at: None,
             window: plan.plan.window,
@@ -186,6 +190,12 @@ impl SweepRecord {
             }
             RunState::Running | RunState::Succeeded | RunState::Failed => RunState::Succeeded,
         };
+    }
+
+    /// Whether its process died before it could say how the sweep ended.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.state == RunState::Running && !crate::process::is_alive(self.pid, self.pid_began)
     }
 
     /// Whether it kept at least the tables that are to be kept.

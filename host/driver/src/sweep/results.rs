@@ -57,8 +57,12 @@ pub struct PointRow {
     pub tables: Vec<String>,
 }
 
-/// The rows as a table: a column for each axis and measure, then `state`, `error`, `duration_ms`, and the names of the
-/// measured tables.
+/// Columns that every sweep's results have; no measure may be called so.
+pub const RESULT_COLUMNS: [&str; 3] = ["state", "error", "duration_ms"];
+
+/// The rows as a table: a column for each axis, each other parameter and each measure, then `state`, `error`,
+/// `duration_ms`, and the names of the measured tables. A parameter that is called as one of these is prefixed by
+/// `parameter_`.
 #[must_use]
 pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
@@ -70,7 +74,10 @@ pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
             "boolean" => Arc::new(values.map(Value::as_bool).collect::<BooleanArray>()),
             _ => Arc::new(values.map(|it| Some(text(it))).collect::<StringArray>()),
         };
-        columns.push((axis.name.clone(), column));
+        columns.push((parameter_column(&axis.name), column));
+    }
+    for (name, value) in &record.parameters {
+        columns.push((parameter_column(name), repeated(value, rows.len())));
     }
     for (at, measure) in record.measures.iter().enumerate() {
         let values: Float64Array = rows.iter().map(|it| it.measures.get(at).copied().flatten()).collect();
@@ -79,9 +86,8 @@ pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
     let states: StringArray = rows.iter().map(|it| Some(it.state.name())).collect();
     let errors: StringArray = rows.iter().map(|it| it.error.as_deref()).collect();
     let durations: Float64Array = rows.iter().map(|it| Some(it.own_us as f64 / 1e3)).collect();
-    columns.push(("state".to_owned(), Arc::new(states)));
-    columns.push(("error".to_owned(), Arc::new(errors)));
-    columns.push(("duration_ms".to_owned(), Arc::new(durations)));
+    let arrays: [ArrayRef; 3] = [Arc::new(states), Arc::new(errors), Arc::new(durations)];
+    columns.extend(RESULT_COLUMNS.map(str::to_owned).into_iter().zip(arrays));
     for (at, table) in record.tables.iter().enumerate() {
         let names: StringArray = rows.iter().map(|it| it.tables.get(at).map(String::as_str)).collect();
         columns.push((format!("table_{table}"), Arc::new(names)));
@@ -90,6 +96,22 @@ pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
         columns.iter().map(|(name, it)| Field::new(name, it.data_type().clone(), true)).collect();
     let arrays = columns.into_iter().map(|(_, it)| it).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns of one length")
+}
+
+fn parameter_column(name: &str) -> String {
+    if RESULT_COLUMNS.contains(&name) { format!("parameter_{name}") } else { name.to_owned() }
+}
+
+fn repeated(value: &Value, rows: usize) -> ArrayRef {
+    let none = || std::iter::repeat_n((), rows);
+    match value {
+        Value::Number(it) if it.is_i64() => Arc::new(none().map(|()| it.as_i64()).collect::<Int64Array>()),
+        Value::Number(it) => Arc::new(none().map(|()| it.as_f64()).collect::<Float64Array>()),
+        Value::Bool(it) => Arc::new(none().map(|()| Some(*it)).collect::<BooleanArray>()),
+        Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            Arc::new(none().map(|()| Some(text(value))).collect::<StringArray>())
+        }
+    }
 }
 
 fn text(value: &Value) -> String {

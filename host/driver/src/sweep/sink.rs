@@ -202,11 +202,12 @@ impl<'r, 'a> Measuring<'r, 'a> {
                 }
             }
         }
-        self.observer.on_point(&row);
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = out.journal.as_mut().map(|it| it.add(&row)) {
             out.error.get_or_insert(error);
         }
+        // What is told is kept already.
+        self.observer.on_point(&row);
         out.rows.push(row);
     }
 }

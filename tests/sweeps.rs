@@ -1,0 +1,397 @@
+//! Sweeps through the binary: what is shared, what is kept, what goes on after an interrupt, and what is refused.
+
+use serde_json::Value;
+
+use crate::kill::start_and_read;
+use crate::program::{Bench, Called, guest, in_state};
+
+const SIX: [&str; 7] = [
+    "sweep",
+    ".",
+    "--grid=in_window=60,120",
+    "--grid=lasso_alpha=1e-2,1e-3,1e-4",
+    "--measure=tracking_error=stats.tracking_error",
+    "--measure=fits=stats.fits",
+    "--minimize=tracking_error",
+];
+
+/// Calls with `--json` and expects an exit code; the sweep's record and points.
+#[track_caller]
+fn swept(bench: &Bench, args: &[&str], code: i32) -> (Value, Called) {
+    let called = bench.call(&[args, &["--json"]].concat());
+    assert_eq!(called.code, Some(code), "tidemill {args:?}\n{}{}", called.stdout, called.stderr);
+    (serde_json::from_str(&called.stdout).expect("JSON on stdout"), called)
+}
+
+/// computed, cached, failed, not reached
+fn counts(sweep: &Value) -> [u64; 4] {
+    let counts = &sweep["sweep"]["counts"];
+    ["computed", "cached", "failed", "cancelled"].map(|it| counts[it].as_u64().expect("a count"))
+}
+
+#[test]
+fn what_points_share_is_computed_once_and_each_point_is_as_a_run_gives_it() {
+    let bench = Bench::example("etf-replicator");
+    let (sweep, called) = swept(&bench, &SIX, 0);
+    assert!(called.stderr.contains("6 points, 42 nodes, 22 distinct, 0 cached"), "{}", called.stderr);
+    assert_eq!(counts(&sweep), [6, 0, 0, 0]);
+    let shared = sweep["sweep"]["shared"].as_array().expect("nodes");
+    let distinct = |node: &str| {
+        shared.iter().find(|it| it["node"] == node).unwrap_or_else(|| panic!("{node}"))["distinct"].clone()
+    };
+    assert_eq!((distinct("returns"), distinct("lasso")), (1.into(), 6.into()));
+    let points = sweep["points"].as_array().expect("points");
+    let errors: Vec<f64> =
+        points.iter().map(|it| it["measures"]["tracking_error"].as_f64().expect("a number")).collect();
+    assert!(errors.is_sorted() && errors.len() == 6, "the best come first: {errors:?}");
+    for point in points {
+        let sets = ["in_window", "lasso_alpha"].map(|it| format!("{it}={}", point["parameters"][it]));
+        let single = Bench::example("etf-replicator");
+        single.run(&["--set", &sets[0], "--set", &sets[1]]);
+        let shown = single.done(&["show", "stats", "--format", "json"]).stdout;
+        let stats: Value = serde_json::from_str(shown.trim()).expect("one row");
+        assert_eq!(stats["tracking_error"], point["measures"]["tracking_error"], "to the bit, at {sets:?}");
+    }
+}
+
+#[test]
+fn a_second_sweep_computes_only_what_is_missing() {
+    let bench = Bench::example("etf-replicator");
+    let (first, _) = swept(&bench, &SIX, 0);
+    let (again, called) = swept(&bench, &SIX, 0);
+    assert_eq!(counts(&again), [0, 6, 0, 0], "{}", called.stderr);
+    let mut wider = SIX;
+    wider[2] = "--grid=in_window=60,120,180";
+    let (wide, called) = swept(&bench, &wider, 0);
+    assert_eq!(counts(&wide), [3, 6, 0, 0], "{}", called.stderr);
+    assert_eq!(wide["sweep"]["counts"]["reused"], 2, "the returns are not kept, the sources are");
+    let mut one_axis = SIX.to_vec();
+    one_axis[2] = "--set=in_window=60";
+    let (narrow, _) = swept(&bench, &one_axis, 0);
+    assert_eq!(
+        counts(&narrow),
+        [0, 3, 0, 0],
+        "a point is known by what it is, not by the axes that led to it"
+    );
+    assert!(narrow["points"][0]["parameters"]["in_window"].is_null(), "it shows its own axes: {narrow}");
+    let (forced, _) = swept(&bench, &[&SIX[..], &["--force"]].concat(), 0);
+    assert_eq!(counts(&forced), [6, 0, 0, 0]);
+    let id = |it: &Value| it["sweep"]["sweep"].as_str().expect("an id").to_owned();
+    let compared = bench.json(&["sweep", "compare", &id(&first), &id(&forced)]);
+    assert_eq!((&compared["both"], &compared["equal"]), (&6.into(), &6.into()), "bit for bit");
+    // Edited data is other data.
+    let mut csv = bench.done(&["show", "index", "--format", "csv"]).stdout;
+    csv.truncate(csv.trim_end().rfind(',').expect("cells") + 1);
+    csv.push_str("4000\n");
+    bench.write("data/index.csv", &csv);
+    bench.edit("pipeline.toml", "data/sp500_index.parquet", "data/index.csv");
+    let (edited, _) = swept(&bench, &SIX, 0);
+    assert_eq!(counts(&edited), [6, 0, 0, 0]);
+}
+
+#[test]
+fn results_have_a_row_for_each_point_with_every_parameter_and_measure() {
+    let bench = Bench::example("etf-replicator");
+    swept(&bench, &SIX, 0);
+    let shown = bench.done(&["sweep", "show", "--format", "json"]).stdout;
+    let rows: Vec<Value> = shown.lines().map(|it| serde_json::from_str(it).expect("JSON lines")).collect();
+    assert_eq!(rows.len(), 6);
+    let csv = bench.done(&["sweep", "show", "--format", "csv"]).stdout;
+    let header = "in_window,lasso_alpha,refit_every,tracking_error,fits,state,error,duration_ms,table_stats";
+    assert_eq!(csv.lines().next(), Some(header), "axes, other parameters, measures, and how it ended");
+    assert_eq!(
+        (&rows[0]["in_window"], &rows[0]["lasso_alpha"], &rows[0]["refit_every"]),
+        (&60.into(), &0.01.into(), &5.into())
+    );
+    let table = rows[5]["table_stats"].as_str().expect("a table");
+    let stats = bench.done(&["show", table, "--format", "json"]).stdout;
+    let stats: Value = serde_json::from_str(stats.trim()).expect("one row");
+    assert_eq!(stats["fits"].as_f64(), rows[5]["fits"].as_f64(), "the table is the one that was measured");
+}
+
+#[test]
+fn keep_decides_which_tables_stay() {
+    for (keep, tables, reused) in [("none", 2, 2), ("measured", 8, 3), ("all", 22, 7)] {
+        let bench = Bench::example("etf-replicator");
+        swept(&bench, &[&SIX[..], &["--keep", keep]].concat(), 0);
+        assert_eq!(bench.json(&["tables"]).as_array().map(Vec::len), Some(tables), "--keep {keep}");
+        let record = bench.run(&["--set", "in_window=120", "--set", "lasso_alpha=1e-2"]);
+        // The table of `stats` is there with `measured`, but what it reads is computed anew to know that it is valid.
+        assert_eq!(in_state(&record, "reused").len(), reused, "--keep {keep}: {record}");
+    }
+}
+
+#[test]
+fn the_best_point_is_taken_over_by_a_run() {
+    let bench = Bench::example("etf-replicator");
+    for file in ["best.toml", "best.json"] {
+        let (sweep, _) = swept(&bench, &[&SIX[..], &["--best-to", file]].concat(), 0);
+        let best = &sweep["points"][0];
+        let record = bench.run(&["--params", file]);
+        assert_eq!(record["parameters"]["in_window"]["value"], best["parameters"]["in_window"]);
+        assert_eq!(record["parameters"]["lasso_alpha"]["value"], best["parameters"]["lasso_alpha"]);
+        let shown = bench.done(&["show", "stats", "--format", "json"]).stdout;
+        let stats: Value = serde_json::from_str(shown.trim()).expect("one row");
+        assert_eq!(stats["tracking_error"], best["measures"]["tracking_error"]);
+    }
+    let worst = bench.json(&["sweep", "best", "last", "--maximize", "tracking_error", "--count", "1"]);
+    let best = bench.json(&["sweep", "best", "last", "--count", "6"]);
+    assert_eq!(worst[0], best[5], "the other end of the same list");
+}
+
+#[test]
+fn the_pipeline_file_may_say_what_to_sweep() {
+    let bench = Bench::example("etf-replicator");
+    let text = bench.read("pipeline.toml");
+    let section = "\n[sweep]\ngrid = { in_window = [60, 120], lasso_alpha = \"1e-4:1e-2:log3\" }\n\
+                   measures = { tracking_error = \"stats.tracking_error\" }\nminimize = \"tracking_error\"\nkeep = \"none\"\n";
+    bench.write("pipeline.toml", &(text + section));
+    let (sweep, _) = swept(&bench, &["sweep", "."], 0);
+    assert_eq!(counts(&sweep), [6, 0, 0, 0]);
+    assert_eq!(
+        (&sweep["sweep"]["minimize"], &sweep["sweep"]["keep"]),
+        (&"tracking_error".into(), &"none".into())
+    );
+    let (typed, _) = swept(&bench, &["sweep", ".", "--grid", "in_window=60"], 0);
+    assert_eq!(typed["sweep"]["counts"]["points"], 1, "axes that are typed take the place of the file's");
+}
+
+#[test]
+fn zipped_and_drawn_axes_and_points_of_a_file() {
+    let bench = Bench::example("etf-replicator");
+    let measure = "--measure=fits=stats.fits";
+    let points =
+        |args: &[&str]| swept(&bench, &[&["sweep", "."], args, &[measure]].concat(), 0).0["points"].clone();
+    let zipped = points(&["--zip", "in_window=60,120", "--zip", "lasso_alpha=1e-2,1e-3"]);
+    assert_eq!(zipped.as_array().map(Vec::len), Some(2));
+    let drawn = [
+        "--random",
+        "3",
+        "--seed",
+        "7",
+        "--draw",
+        "lasso_alpha=log:1e-5:1e-2",
+        "--draw",
+        "in_window=choice:60,120",
+    ];
+    let drawn = points(&drawn);
+    assert_eq!(drawn.as_array().map(Vec::len), Some(3));
+    let again = points(&[
+        "--random",
+        "3",
+        "--seed",
+        "7",
+        "--draw",
+        "lasso_alpha=log:1e-5:1e-2",
+        "--draw",
+        "in_window=choice:60,120",
+    ]);
+    let alphas = |it: &Value| -> Vec<Value> {
+        it.as_array().expect("points").iter().map(|it| it["parameters"]["lasso_alpha"].clone()).collect()
+    };
+    assert_eq!(alphas(&drawn), alphas(&again), "a seed gives the same points");
+    bench.write("points.csv", "in_window,lasso_alpha\n60,0.01\n120,0.001\n");
+    let of_file = points(&["--points", "points.csv"]);
+    assert_eq!(alphas(&of_file), alphas(&zipped));
+    // A sweep's own results are points for the next one.
+    bench.done(&["sweep", "show", "--format", "csv", "-o", "out.csv"]);
+    let csv = bench.read("out.csv");
+    let two: Vec<String> =
+        csv.lines().map(|it| it.split(',').take(2).collect::<Vec<_>>().join(",")).collect();
+    bench.write("again.csv", &(two.join("\n") + "\n"));
+    assert_eq!(alphas(&points(&["--points", "again.csv"])), alphas(&zipped));
+}
+
+/// A node that misbehaves as the parameter `what` says; `good` writes 0, 1, 2 as `value`.
+fn misbehaving() -> Bench {
+    let bench = Bench::empty();
+    bench.write(
+        "pipeline.toml",
+        &format!(
+            "[pipeline]\nname = \"sweeping\"\n[tasks]\nmisbehave = \"{}\"\n\
+             [parameters.what]\ntype = \"string\"\ndefault = \"good\"\n[parameters.idle]\ntype = \"integer\"\ndefault = 1\nminimum = 0\nmaximum = 9\n\
+             [nodes.it]\ntask = \"misbehave\"\nparameters = {{ do = \"{{{{ what }}}}\" }}\n\
+             [nodes.other]\ntask = \"misbehave\"\nparameters = {{ do = \"clock\" }}\npriority = \"{{{{ idle }}}}\"\n",
+            guest("misbehave")
+        ),
+    );
+    bench
+}
+
+#[test]
+fn a_failing_point_is_a_row_with_its_error() {
+    let bench = misbehaving();
+    let args = [
+        "sweep",
+        ".",
+        "--grid",
+        "what=permanent,good,panic",
+        "--measure",
+        "sum=sum(it.value)",
+        "--jobs",
+        "1",
+    ];
+    let (sweep, called) = swept(&bench, &args, 1);
+    assert_eq!(counts(&sweep), [1, 0, 2, 0]);
+    assert!(
+        called.stderr.contains("what=permanent") && called.stderr.contains("the model does not fit"),
+        "{}",
+        called.stderr
+    );
+    let shown = bench.done(&["sweep", "show", "--format", "json"]).stdout;
+    let rows: Vec<Value> = shown.lines().map(|it| serde_json::from_str(it).expect("JSON lines")).collect();
+    let states: Vec<&Value> = rows.iter().map(|it| &it["state"]).collect();
+    assert_eq!(states, ["failed", "computed", "failed"]);
+    assert_eq!((&rows[0]["sum"], &rows[1]["sum"]), (&Value::Null, &3.0.into()));
+    assert!(rows[2]["error"].as_str().expect("why").contains("[task-panicked]"), "{}", rows[2]);
+    let (again, _) = swept(&bench, &args, 1);
+    assert_eq!(counts(&again), [0, 1, 2, 0], "what failed is tried again");
+    let (fast, _) = swept(&bench, &[&args[..], &["--fail-fast", "--force"]].concat(), 1);
+    assert_eq!(counts(&fast), [0, 0, 1, 2], "the first failure stops the rest");
+}
+
+/// Starts a sweep of which one point ends and one never does; returns once the row of the first is told.
+fn half_done(bench: &Bench) -> std::process::Child {
+    let args =
+        ["sweep", ".", "--grid", "what=good,endless-loop", "--measure", "sum=sum(it.value)", "--jobs", "2"];
+    start_and_read(bench, &args, 2)
+}
+
+#[test]
+fn an_interrupted_sweep_keeps_what_is_done_and_goes_on() {
+    let bench = misbehaving();
+    let child = half_done(&bench);
+    let told = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(told.expect("start kill").success());
+    let output = child.wait_with_output().expect("wait for tidemill");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("1 computed") && stderr.contains("1 not reached"), "{stderr}");
+    assert_goes_on(&bench, "cancelled");
+}
+
+#[test]
+fn a_killed_sweep_keeps_what_is_done_and_goes_on() {
+    let bench = misbehaving();
+    let mut child = half_done(&bench);
+    child.kill().expect("kill tidemill");
+    child.wait().expect("wait for tidemill");
+    assert_goes_on(&bench, "lost");
+}
+
+#[track_caller]
+fn assert_goes_on(bench: &Bench, state: &str) {
+    assert!(bench.done(&["sweep", "list"]).stdout.contains(state));
+    let shown = bench.done(&["sweep", "show", "--format", "json"]).stdout;
+    assert_eq!(shown.lines().count(), 1, "the point that ended is there: {shown}");
+    let told = bench.done(&["sweep", "show"]).stderr;
+    assert!(told.contains("1 of 2 points were not reached"), "{told}");
+    let args = ["sweep", ".", "--grid", "what=good,words", "--measure", "sum=sum(it.value)"];
+    let (sweep, _) = swept(bench, &[&args[..3], &["what=good,two-batches"], &args[4..]].concat(), 0);
+    assert_eq!(counts(&sweep), [1, 1, 0, 0], "only what is missing is computed");
+}
+
+#[test]
+fn bad_axes_are_named_before_anything_runs() {
+    let bench = misbehaving();
+    let refused = |axes: &[&str], texts: &[&str]| {
+        bench.refused(&[&["sweep", "."], axes, &["--measure", "sum=sum(it.value)"]].concat(), texts);
+        assert!(!bench.path("lake").exists(), "nothing runs: {axes:?}");
+    };
+    refused(&["--grid", "waht=good"], &["error[unknown-parameter]", "`waht`", "did you mean `what`?"]);
+    refused(&["--grid", "idle=1,2"], &["error[unused-axis]", "`idle`", "to mend"]);
+    refused(&["--grid", "what"], &["error[bad-axis]", "--grid what", "to mend"]);
+    refused(&["--grid", "idle=0:9"], &["error[bad-range]", "0:9", "to mend"]);
+    refused(&["--grid", "idle=9:0:1"], &["error[bad-range]", "9:0:1", "to mend"]);
+    refused(&["--grid", "idle=NaN"], &["error[parameter-type]", "NaN", "to mend"]);
+    refused(&["--grid", "idle=5:12:5"], &["error[parameter-range]", "`10`", "9"]);
+    refused(&["--grid", "what="], &["error[empty-axis]", "what", "to mend"]);
+    refused(&["--grid", "what=a,b,a"], &["error[duplicate-point]", "point 3", "what=\"a\"", "point 1"]);
+    refused(&["--grid", "what=a", "--zip", "what=b"], &["error[axis-twice]", "`what`"]);
+    refused(&["--grid", "what=a", "--set", "what=b"], &["error[set-and-swept]", "`what`"]);
+    refused(&["--zip", "what=a,b", "--zip", "idle=1"], &["error[zip-lengths]", "idle", "to mend"]);
+    refused(&["--random", "3"], &["error[bad-draw]", "--draw", "to mend"]);
+    refused(&["--random", "3", "--draw", "idle=choice:1,2"], &["error[bad-draw]", "only 2 points"]);
+    refused(&["--random", "3", "--draw", "idle=log:0:9"], &["error[bad-draw]", "log:0:9"]);
+    refused(&[], &["error[no-axis]", "--grid", "[sweep]"]);
+}
+
+#[test]
+fn more_than_ten_million_points_are_refused() {
+    let bench = Bench::example("etf-replicator");
+    let axes = ["--grid", "in_window=2:5002:1", "--grid", "lasso_alpha=1e-5:1e-2:log5000"];
+    let args = [&["sweep", "."], &axes[..], &["--measure", "f=stats.fits"]].concat();
+    bench.refused(&args, &["error[too-many-points]", "25000000", "10000000", "to mend"]);
+}
+
+#[test]
+fn measures_that_name_nothing_are_refused() {
+    let bench = misbehaving();
+    let refused = |measure: &[&str], texts: &[&str]| {
+        bench.refused(&[&["sweep", ".", "--grid", "what=good"], measure].concat(), texts);
+        assert!(!bench.path("lake").exists(), "nothing runs: {measure:?}");
+    };
+    refused(&["--measure", "s=sum(itt.value)"], &["error[measure-node]", "`itt`", "did you mean `it`?"]);
+    refused(
+        &["--measure", "s=sum(it.values)"],
+        &["error[measure-column]", "`values`", "did you mean `value`?"],
+    );
+    refused(&["--measure", "s=sum(it.word)"], &["error[measure-column]", "`word`", "no number"]);
+    refused(&["--measure", "s=sum(it.in.value)"], &["error[measure-table]", "`it`", "to mend"]);
+    refused(&["--measure", "s=median(it.value)"], &["error[bad-measure]", "median", "to mend"]);
+    refused(&["--measure", "sum(it.value)"], &["error[bad-measure]", "to mend"]);
+    refused(&["--measure", "what=it.value"], &["error[bad-measure]", "`what`", "parameter"]);
+    refused(&["--measure", "state=it.value"], &["error[bad-measure]", "`state`", "results"]);
+    refused(
+        &["--measure", "s=it.value", "--measure", "s=last(it.value)"],
+        &["error[bad-measure]", "`s`", "twice"],
+    );
+    refused(&["--measure", "s=sum(it.value)", "--minimize", "t"], &["error[unknown-measure]", "`t`"]);
+    refused(&["--measure", "s=sum(it.value)", "--best-to", "b.toml"], &["error[no-goal]", "--minimize"]);
+    // What only the first point can tell.
+    for (measure, code) in [("s=it.value", "measure-rows"), ("s=metric(it.loss)", "measure-metric")] {
+        let called = bench.call(&["sweep", ".", "--grid", "what=good", "--measure", measure]);
+        assert_eq!(called.code, Some(1), "{}", called.stderr);
+        assert!(called.stderr.contains(&format!("[{code}]")), "{}", called.stderr);
+    }
+}
+
+#[test]
+fn a_bad_points_file_is_told_with_row_and_column() {
+    let bench = misbehaving();
+    let refused = |csv: &str, texts: &[&str]| {
+        bench.write("points.csv", csv);
+        let args = ["sweep", ".", "--points", "points.csv", "--measure", "sum=sum(it.value)"];
+        bench.refused(&args, &[&["points.csv"], texts].concat());
+    };
+    refused("what,idel\ngood,1\n", &["column `idel`", "did you mean `idle`?"]);
+    refused("what,idle\ngood,1\nclock,many\n", &["row 2", "column `idle`", "\"many\"", "to mend"]);
+    refused("what,idle\ngood,1\nclock,12\n", &["row 2", "column `idle`", "`12`", "to mend"]);
+    refused("what\ngood\ngood\n", &["point 2", "point 1"]);
+    refused("what\n", &["no rows"]);
+    refused("", &["no rows"]);
+    let args = ["sweep", ".", "--points", "nowhere.csv", "--measure", "sum=sum(it.value)"];
+    bench.refused(&args, &["error[bad-points-file]", "nowhere.csv", "to mend"]);
+}
+
+#[test]
+fn earlier_sweeps_are_listed_removed_and_not_taken_for_runs() {
+    let bench = misbehaving();
+    let args = ["sweep", ".", "--grid", "what=good,two-batches", "--measure", "sum=sum(it.value)"];
+    let (sweep, _) = swept(&bench, &args, 0);
+    let id = sweep["sweep"]["sweep"].as_str().expect("an id");
+    assert_eq!(bench.json(&["sweep", "list"]).as_array().map(Vec::len), Some(1));
+    bench.refused(&["replay", "last"], &["error[run-is-sweep]", id, "to mend", "sweep compare"]);
+    bench.refused(&["run", "--from", "last"], &["error[run-is-sweep]", "to mend"]);
+    bench.refused(&["sweep", "show", "20200101"], &["error[unknown-sweep]", "20200101", id]);
+    bench.refused(&["sweep", "best"], &["error[no-goal]", "to mend"]);
+    let other = ["sweep", ".", "--grid", "what=good", "--measure", "mean=mean(it.value)"];
+    swept(&bench, &other, 0);
+    bench.refused(&["sweep", "compare", id, "last"], &["error[sweeps-differ]", "to mend"]);
+    bench.done(&["clean", "--sweep", id, "--yes"]);
+    assert_eq!(bench.json(&["sweep", "list"]).as_array().map(Vec::len), Some(1));
+    let removed = bench.json(&["clean", "--all-sweeps", "--yes"]);
+    assert_eq!(removed["sweeps"].as_array().map(Vec::len), Some(1));
+    let (again, _) = swept(&bench, &args, 0);
+    assert_eq!(counts(&again), [2, 0, 0, 0], "what a removed sweep measured is measured again");
+}
