@@ -142,10 +142,15 @@ fn the_best_point_is_taken_over_by_a_run() {
 #[test]
 fn the_pipeline_file_may_say_what_to_sweep() {
     let bench = Bench::example("etf-replicator");
-    let text = bench.read("pipeline.toml");
-    let section = "\n[sweep]\ngrid = { in_window = [60, 120], lasso_alpha = \"1e-4:1e-2:log3\" }\n\
-                   measures = { tracking_error = \"stats.tracking_error\" }\nminimize = \"tracking_error\"\nkeep = \"none\"\n";
-    bench.write("pipeline.toml", &(text + section));
+    let planned = bench.json(&["sweep", ".", "--dry-run"]);
+    assert_eq!(planned["points"], 165, "as the file says");
+    bench.edit("pipeline.toml", "60:720:20", "60:180:60");
+    bench.edit("pipeline.toml", "[1e-2, 1e-3, 1e-4, 1e-5, 1e-6]", "\"1e-4:1e-2:log3\"");
+    bench.edit(
+        "pipeline.toml",
+        "minimize = \"tracking_error\"",
+        "minimize = \"tracking_error\"\nkeep = \"none\"",
+    );
     let (sweep, _) = swept(&bench, &["sweep", "."], 0);
     assert_eq!(counts(&sweep), [6, 0, 0, 0]);
     assert_eq!(

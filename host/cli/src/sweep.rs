@@ -221,8 +221,11 @@ fn plan(args: &SweepRunArgs, jobs: u32) -> anyhow::Result<Planned> {
     };
     let axes = axes(args, &pipeline, &base)?;
     let measures = measures(args, &pipeline)?;
-    let goal =
-        goal_of(args.goal.minimize.as_ref(), args.goal.maximize.as_ref()).or_else(|| pipeline.swept_goal());
+    let typed = goal_of(args.goal.minimize.as_ref(), args.goal.maximize.as_ref());
+    // The file's goal is about the file's measures.
+    let is_measured =
+        |it: &Goal| args.measures.is_empty() || measures.iter().any(|one| one.name == it.measure());
+    let goal = typed.or_else(|| pipeline.swept_goal().filter(is_measured));
     if let Some(goal) = &goal {
         check_goal(goal, &measures)?;
     }

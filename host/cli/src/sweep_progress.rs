@@ -11,7 +11,7 @@ use tidemill_plan::{Goal, Measure, Space};
 use crate::quantity;
 
 /// Off a terminal every point gets a line, until there were so many; then every tenth part of the sweep.
-const QUIET_AFTER: u64 = 200;
+const QUIET_AFTER: u64 = 20;
 
 pub(crate) struct SweepProgress {
     axes: Vec<String>,

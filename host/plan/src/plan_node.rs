@@ -202,7 +202,6 @@ impl<'p> Planner<'p, '_> {
         let index = self.nodes.len();
         if self.twins == Twins::Shared
             && let Some(twin) = node.outputs.first().and_then(|it| self.writers.get(&it.id).copied())
-            && self.nodes[twin].family == node.family
             && self.nodes[twin].update_id == node.update_id
         {
             return Some(twin);

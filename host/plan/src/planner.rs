@@ -96,12 +96,12 @@ pub(crate) struct KnownTask {
     pub(crate) schema: Rc<TaskSchema>,
 }
 
-/// What becomes of a node that does what another use of the same declaration does already.
+/// What becomes of a node that does what another does already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Twins {
     /// Within one pipeline that is a mistake.
     Refused,
-    /// Points of a sweep share it.
+    /// Points of a sweep share it: what is a twin at one point may be the other's neighbour at the next.
     Shared,
 }
 
@@ -122,12 +122,21 @@ pub(crate) struct Planner<'p, 'env> {
 
 /// Makes the plan. Errors: every problem found, those of the request first, then in the order of the file.
 pub fn plan(pipeline: &Pipeline, request: &Request, catalog: &dyn Catalog) -> Result<Plan, Vec<Problem>> {
+    plan_with(pipeline, request, catalog, Twins::Refused)
+}
+
+pub(crate) fn plan_with(
+    pipeline: &Pipeline,
+    request: &Request,
+    catalog: &dyn Catalog,
+    twins: Twins,
+) -> Result<Plan, Vec<Problem>> {
     // Without its values most of the rest would be wrong by consequence.
     let parameters = bind::bound(pipeline, &request.sets, &request.parameters)?;
     let env = environment();
     let values = parameters.iter().map(|(name, it)| (name.as_str(), &it.value));
     let scope = Scope::new(values, &request.window);
-    let mut planner = Planner::new(pipeline, request, catalog, &env, scope, Twins::Refused);
+    let mut planner = Planner::new(pipeline, request, catalog, &env, scope, twins);
     for decl in &pipeline.order {
         let (name, group) = planner.plan_decl(pipeline, *decl);
         planner.groups.insert(name, Rc::new(group));

@@ -240,23 +240,17 @@ impl SweepRecord {
 }
 
 fn shared(plan: &SweepPlan) -> Vec<SharedNode> {
-    let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
-    for point in 0..plan.space.len() {
-        for node in plan.nodes_of(point) {
-            *uses.entry(&plan.plan.nodes[node].family).or_default() += 1;
-        }
-    }
     let mut distinct: BTreeMap<&str, u64> = BTreeMap::new();
     for node in &plan.plan.nodes {
         *distinct.entry(&node.family).or_default() += 1;
     }
-    let count = |of: &BTreeMap<&str, u64>, name: &str| of.get(name).copied().unwrap_or_default();
-    let families = plan.families.iter().map(String::as_str);
+    let families = plan.families.iter().zip(plan.uses());
     families
-        .map(|it| SharedNode {
-            node: it.to_owned(),
-            uses: count(&uses, it),
-            distinct: count(&distinct, it),
+        .map(|(name, uses)| SharedNode {
+            node: name.clone(),
+            uses,
+            // A node that two families share counts for the first.
+            distinct: distinct.get(name.as_str()).copied().unwrap_or_default(),
             reused: 0,
         })
         .collect()

@@ -9,8 +9,8 @@ use super::Space;
 use crate::expression::{Scope, environment, names};
 use crate::family::member_name;
 use crate::graph::Decl;
-use crate::planner::{Group, GroupState, Planner, Twins};
-use crate::{BoundParameter, Catalog, Code, Pipeline, Plan, Problem, Request, bind, plan};
+use crate::planner::{Group, GroupState, Planner, Twins, plan_with};
+use crate::{BoundParameter, Catalog, Code, Pipeline, Plan, Problem, Request, bind};
 
 /// The points of a sweep as one plan.
 #[derive(Clone, Debug)]
@@ -39,6 +39,18 @@ impl SweepPlan {
     pub(crate) fn instance(&self, point: usize, family: &str) -> Option<&[u32]> {
         let at = self.families.iter().position(|it| it == family)?;
         Some(&self.instances[self.of_points[point * self.families.len() + at] as usize])
+    }
+
+    /// For each of `families`, how many nodes the points have of it when each is counted by itself.
+    #[must_use]
+    pub fn uses(&self) -> Vec<u64> {
+        let mut uses = vec![0; self.families.len()];
+        for of_point in self.of_points.chunks_exact(self.families.len().max(1)) {
+            for (uses, instance) in uses.iter_mut().zip(of_point) {
+                *uses += self.instances[*instance as usize].len() as u64;
+            }
+        }
+        uses
     }
 
     /// How many nodes the points have when each is counted by itself.
@@ -286,5 +298,5 @@ pub fn plan_first(
     let first = space.axes.iter().zip(space.values(0)).map(|(axis, it)| (axis.name.clone(), it.clone()));
     let mut request = request.clone();
     request.parameters.extend(first);
-    plan(pipeline, &request, catalog)
+    plan_with(pipeline, &request, catalog, Twins::Shared)
 }

@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::{check, good, with_header};
+use crate::Span;
 
 #[test]
 fn defaults_hold_where_the_file_says_nothing() {
@@ -301,5 +302,39 @@ retry = { policy = "linear", delay = "1m", max_delay = "500ms" }
               in: pipeline.toml, line 4, column 9
               to mend: raise `max_delay`, or lower `delay`
         "#]],
+    );
+}
+
+#[test]
+fn a_look_back_is_a_number_of_times_or_a_duration_of_all_ports_or_of_each() {
+    let with = |look_back: &str| {
+        let text = format!(
+            "[parameters]\ndays = {{ type = \"integer\", default = 20 }}\n\
+             [nodes.a]\ntask = \"make\"\n[nodes.r]\ntask = \"returns\"\ninputs = {{ prices = \"a\" }}\n\
+             parameters = {{ alpha = \"{{{{ days }}}}\" }}\n{look_back}\n"
+        );
+        good(&with_header(&text), &[]).nodes[1].inputs[0].look_back
+    };
+    assert_eq!(with(""), None);
+    assert_eq!(with("look_back = 0"), Some(Span::Times(0)));
+    assert_eq!(with("look_back = \"{{ days + 1 }}\""), Some(Span::Times(21)));
+    assert_eq!(with("look_back = \"1d12h\""), Some(Span::Milliseconds(36 * 3_600_000)));
+    assert_eq!(with("look_back = { prices = \"{{ days }}d\" }"), Some(Span::Milliseconds(20 * 86_400_000)));
+    assert_eq!(with("look_back = {}"), None);
+}
+
+#[test]
+fn a_look_back_changes_no_identity() {
+    let with = |look_back: &str| {
+        let text = format!(
+            "[nodes.a]\ntask = \"make\"\n[nodes.r]\ntask = \"returns\"\ninputs = {{ prices = \"a\" }}\n{look_back}\n"
+        );
+        let plan = good(&with_header(&text), &[]);
+        (plan.nodes[1].update_id, plan.nodes[1].outputs[0].id)
+    };
+    assert_eq!(
+        with(""),
+        with("look_back = 3"),
+        "it is a promise about the task, which `tidemill check` holds it to"
     );
 }

@@ -496,3 +496,32 @@ fn the_section_of_the_file_says_what_is_swept() {
     "#]]
     .assert_eq(&told(&parse(&with_header(&wrong), "pipeline.toml").expect_err("refused")));
 }
+
+#[test]
+fn nodes_of_two_families_that_do_the_same_at_some_points_are_one() {
+    let two = r#"
+[parameters]
+fast = { type = "integer", default = 20, minimum = 2 }
+slow = { type = "integer", default = 60, minimum = 2 }
+[sources.prices]
+path = "prices.parquet"
+[nodes.returns]
+task = "returns"
+inputs = { prices = "prices" }
+[nodes.fast]
+task = "leg"
+inputs = { returns = "returns" }
+parameters = { window = "{{ fast }}" }
+[nodes.slow]
+task = "leg"
+inputs = { returns = "returns" }
+parameters = { window = "{{ slow }}" }
+"#;
+    let two = two.replace("[nodes.fast]", "[nodes.quick]").replace("[nodes.slow]", "[nodes.lazy]");
+    // The very first point has the twins, too.
+    let sweep =
+        sweep_of(&two, &grid(&[("fast", "20,60"), ("slow", "20,60,120")]), &[]).expect("a sound sweep");
+    let legs = sweep.plan.nodes.iter().filter(|it| it.name.contains("quick") || it.name.contains("lazy"));
+    assert_eq!(legs.count(), 3, "windows of 20, 60 and 120: {:?}", sweep.plan.nodes);
+    assert_eq!((sweep.nodes_total(), sweep.uses()), (24, vec![6, 6, 6, 6]));
+}
