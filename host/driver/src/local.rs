@@ -1,29 +1,28 @@
-//! A run in this process: the loop between the engine and the threads that carry attempts out.
+//! A run in this process: what it needs, its beginning and its end. `center` has the threads, `steps` the loop.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod center;
+mod steps;
+
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use tidemill_engine::{
-    AttemptId, Effect, Engine, Event as EngineEvent, Fact, Failure, NodeId, OnFailure, Origin, Outcome,
-    Record, StopCause, Timestamp,
-};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tidemill_engine::{Engine, OnFailure};
 use tidemill_lake::{Lake, WindowFolder};
 use tidemill_plan::{Code, Machine, Plan, Work};
-use tidemill_sandbox::{Interrupt, InterruptCause};
 
-use crate::attempt::{AttemptEnd, Reuse, Scratch, Shared, Tables, run_attempt};
+use self::center::{Center, Message};
+use self::steps::Loop;
+use crate::attempt::{Reuse, Scratch, Shared, Tables};
 use crate::catalog::Components;
 use crate::failure::{DriverError, NodeFailure};
 use crate::log_file::now_ns;
-use crate::observer::{Event, NodeEnd, Observer};
-use crate::origin::{AttemptRecord, Lineage, file_records, note_surroundings};
+use crate::observer::Observer;
+use crate::origin::{Lineage, note_surroundings};
 use crate::preview::{Preview, Prospect, preview};
-use crate::record::{Beginning, ErrorRecord, NodeRecord, NodeState, RunId, RunRecord, RunState, TableRecord};
+use crate::record::{Beginning, NodeRecord, RunId, RunRecord, RunState, TableRecord};
 use crate::shape::Shape;
 
 /// How a run is carried out.
@@ -45,14 +44,6 @@ pub struct LocalOptions {
 
 /// Enough that who cancels need not wait; more say nothing new.
 const MESSAGES_MAX: usize = 8;
-
-/// What the thread that waits is told.
-#[derive(Debug)]
-enum Message {
-    /// Something may have changed what is waited for.
-    Look,
-    Cancel,
-}
 
 /// Cancels a run from any thread; harmless when the run has ended.
 #[derive(Clone, Debug)]
@@ -119,13 +110,6 @@ struct Sweeping<'a> {
     /// By the plan's order: whether a node's tables stay.
     kept: &'a [bool],
     sink: &'a dyn Sink,
-}
-
-/// One attempt handed to a thread.
-struct Job {
-    attempt: AttemptId,
-    position: usize,
-    interrupt: Interrupt,
 }
 
 impl<'a> LocalRun<'a> {
@@ -291,375 +275,15 @@ impl<'a> LocalRun<'a> {
     ) -> RunState {
         let threads =
             usize::try_from(self.options.jobs).expect("usize has at least 32 bits").min(shape.len().max(1));
-        let looped = Loop {
-            shared,
-            shape,
-            sink: self.sweep.as_ref().map(|it| it.sink),
-            engine,
-            record,
-            began: Instant::now(),
-            queue: VecDeque::new(),
-            interrupts: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            health: Health::Sound,
-        };
-        let center =
-            Center { looped: Mutex::new(looped), work: Condvar::new(), outside: self.sender.clone() };
+        let sink = self.sweep.as_ref().map(|it| it.sink);
+        let looped = Loop::new(shared, shape, sink, engine, record);
+        let center = Center::new(looped, self.sender.clone());
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| center.work(shared));
             }
             center.watch(&self.receiver)
         })
-    }
-}
-
-/// Where the threads of a run meet. Whoever ends an attempt takes the loop's next step and the next attempt itself:
-/// a chain of nodes then needs no hand-over between threads.
-struct Center<'a, 'r> {
-    looped: Mutex<Loop<'a, 'r>>,
-    /// There is an attempt to take, or the run has ended.
-    work: Condvar,
-    /// To the thread that waits for time and cancellation.
-    outside: Sender<Message>,
-}
-
-impl<'a, 'r> Center<'a, 'r> {
-    fn lock(&self) -> MutexGuard<'_, Loop<'a, 'r>> {
-        self.looped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A thread's life: attempts until the run has ended.
-    fn work(&self, shared: &Shared<'_>) {
-        let _alarm = Alarm(self);
-        let mut looped = self.lock();
-        while looped.engine.run_state().is_none() && looped.health == Health::Sound {
-            let Some(job) = looped.queue.pop_front() else {
-                looped = self.work.wait(looped).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            drop(looped);
-            let end = attempt(shared, &job);
-            looped = self.lock();
-            let woke_at = looped.engine.wake_at();
-            looped.report(job.attempt, end);
-            self.tell(&looped, 1);
-            if looped.engine.wake_at() != woke_at || looped.engine.run_state().is_some() {
-                // A full channel has the watcher awake already.
-                drop(self.outside.try_send(Message::Look));
-            }
-            if let Some(sink) = looped.sink {
-                drop(looped);
-                sink.work(shared);
-                looped = self.lock();
-            }
-        }
-    }
-
-    /// Wakes as many threads as there are attempts to take, less those that are taken anyway.
-    fn tell(&self, looped: &Loop<'_, '_>, taken: usize) {
-        if looped.engine.run_state().is_some() {
-            self.work.notify_all();
-        }
-        for _ in taken..looped.queue.len() {
-            self.work.notify_one();
-        }
-    }
-
-    /// Begins the run, then waits for time to pass, for someone who cancels, and for the end.
-    fn watch(&self, messages: &Receiver<Message>) -> RunState {
-        let _alarm = Alarm(self);
-        let mut event = Some(EngineEvent::Start);
-        loop {
-            let mut looped = self.lock();
-            assert!(looped.health == Health::Sound, "a thread of the run panicked, as told above");
-            if let Some(event) = event.take() {
-                looped.step(event);
-                self.tell(&looped, 0);
-            }
-            if let Some(state) = looped.engine.run_state() {
-                return match state {
-                    tidemill_engine::RunState::Succeeded => RunState::Succeeded,
-                    tidemill_engine::RunState::Failed => RunState::Failed,
-                    tidemill_engine::RunState::Cancelled => RunState::Cancelled,
-                };
-            }
-            let wake_at = looped.engine.wake_at().map(|it| looped.began + Duration::from_millis(it.0));
-            drop(looped);
-            event = match receive(messages, wake_at) {
-                Some(Message::Cancel) => Some(EngineEvent::Cancel),
-                Some(Message::Look) => None,
-                None => Some(EngineEvent::Tick),
-            };
-        }
-    }
-}
-
-/// Ends all threads when one of them panics, so that none waits for a step that nobody takes.
-struct Alarm<'c, 'a, 'r>(&'c Center<'a, 'r>);
-
-impl Drop for Alarm<'_, '_, '_> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
-        let mut looped = self.0.lock();
-        looped.health = Health::Broken;
-        for it in looped.interrupts.values() {
-            it.set(InterruptCause::Abandoned);
-        }
-        self.0.work.notify_all();
-        drop(self.0.outside.try_send(Message::Look));
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
-    Sound,
-    /// A thread panicked while it took a step.
-    Broken,
-}
-
-/// The next message, or nothing when it is time to wake.
-fn receive(messages: &Receiver<Message>, wake_at: Option<Instant>) -> Option<Message> {
-    let Some(deadline) = wake_at else {
-        return Some(messages.recv().expect("the run itself holds a sender"));
-    };
-    match messages.recv_deadline(deadline) {
-        Ok(it) => Some(it),
-        Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => unreachable!("the run itself holds a sender"),
-    }
-}
-
-/// Runs an attempt; a failure of the host inside it is a failure of the attempt.
-fn attempt(shared: &Shared<'_>, job: &Job) -> AttemptEnd {
-    let attempt = AssertUnwindSafe(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
-    std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<String>().cloned();
-        let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-        let what =
-            format!("the host failed inside: {}", what.unwrap_or_else(|| "without a message".to_owned()));
-        let mend = "this is a defect of Tidemill; please report it with the pipeline and this message";
-        let failure = NodeFailure::permanent(Code("internal"), what, mend);
-        AttemptEnd::Failed { failure, usage: tidemill_sandbox::Usage::default() }
-    })
-}
-
-struct Loop<'a, 'r> {
-    shared: &'a Shared<'a>,
-    shape: &'a Shape,
-    sink: Option<&'a dyn Sink>,
-    engine: Engine,
-    record: &'r mut RunRecord,
-    began: Instant,
-    /// Attempts that wait for a thread; never more than the engine admits.
-    queue: VecDeque<Job>,
-    /// Of the attempts that run.
-    interrupts: BTreeMap<AttemptId, Interrupt>,
-    /// The last failure of each node, by the plan's order.
-    failures: BTreeMap<usize, NodeFailure>,
-    health: Health,
-}
-
-impl Loop<'_, '_> {
-    fn now(&self) -> Timestamp {
-        Timestamp(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    fn step(&mut self, event: EngineEvent) {
-        let records = self.engine.decide(self.now(), event);
-        let mut effects = Vec::new();
-        for it in &records {
-            effects.extend(self.engine.apply(it));
-            self.note(it);
-        }
-        for it in effects {
-            self.perform(it);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Start { attempt, .. } => {
-                let interrupt = Interrupt::new();
-                self.interrupts.insert(attempt, interrupt.clone());
-                let job = Job { attempt, position: self.shape.position(attempt.node), interrupt };
-                self.queue.push_back(job);
-            }
-            Effect::Stop { attempt, cause } => {
-                let cause = match cause {
-                    StopCause::Timeout => InterruptCause::TimedOut,
-                    StopCause::Cancel | StopCause::FailFast => InterruptCause::Cancelled,
-                };
-                if let Some(it) = self.interrupts.get(&attempt) {
-                    it.set(cause);
-                }
-            }
-            // The loop asks the engine itself when to wake.
-            Effect::Wake { .. } => {}
-        }
-    }
-
-    /// Takes the end of an attempt in; one that the engine has given up changes nothing.
-    fn report(&mut self, attempt: AttemptId, end: AttemptEnd) {
-        self.interrupts.remove(&attempt);
-        let position = self.shape.position(attempt.node);
-        if let Work::Source(_) = self.shared.plan.nodes[position].work {
-            let files = self.shared.files[position].lock().unwrap_or_else(PoisonError::into_inner);
-            self.record.nodes[position].files = file_records(&files);
-        }
-        let outcome = if self.engine.is_live(attempt) { self.take(position, end) } else { Outcome::Stopped };
-        self.step(EngineEvent::Report { attempt, outcome });
-    }
-
-    fn take(&mut self, position: usize, end: AttemptEnd) -> Outcome {
-        let node = &mut self.record.nodes[position];
-        match end {
-            AttemptEnd::Computed { tables, usage, metrics } => {
-                node.used(&usage);
-                node.metrics = metrics;
-                self.keep(position, tables);
-                Outcome::Succeeded(Origin::Computed)
-            }
-            AttemptEnd::Reused { tables, metrics } => {
-                node.metrics = metrics;
-                self.keep(position, tables);
-                Outcome::Succeeded(Origin::Reused)
-            }
-            AttemptEnd::Failed { failure, usage } => {
-                node.used(&usage);
-                node.failed_with(failure.code);
-                let kind = if failure.retryable { Failure::Retryable } else { Failure::Permanent };
-                self.failures.insert(position, failure);
-                Outcome::Failed(kind)
-            }
-            AttemptEnd::Stopped => Outcome::Stopped,
-        }
-    }
-
-    fn keep(&mut self, position: usize, tables: Tables) {
-        self.record.nodes[position].tables = table_records(&self.shared.plan.nodes[position], &tables);
-        self.shared.tables[position].set(tables).expect("a node succeeds once");
-    }
-
-    /// Writes a fact into the record and tells whoever watches.
-    fn note(&mut self, record: &Record) {
-        match record.fact {
-            Fact::AttemptBegan { attempt, .. } => {
-                let position = self.shape.position(attempt.node);
-                let node = &mut self.record.nodes[position];
-                node.attempts = attempt.number;
-                node.history.push(AttemptRecord::begin(attempt.number, now_ns()));
-                self.shared.observer.on(Event::AttemptBegan { node: position, attempt: attempt.number });
-            }
-            Fact::AttemptToldToStop { attempt, cause: StopCause::Timeout, .. } => {
-                let position = self.shape.position(attempt.node);
-                self.failures.insert(position, self.timed_out(position));
-            }
-            Fact::AttemptEnded { attempt, ending } => {
-                let history = &mut self.record.nodes[self.shape.position(attempt.node)].history;
-                // The newest comes last, and is nearly always the one that ends.
-                if let Some(it) = history.iter_mut().rev().find(|it| it.attempt == attempt.number) {
-                    it.end(ending, now_ns());
-                }
-            }
-            Fact::RetryScheduled { node, due } => {
-                let position = self.shape.position(node);
-                if let Some(failure) = self.failures.get(&position) {
-                    let attempt = self.record.nodes[position].attempts;
-                    let delay_ms = due.0.saturating_sub(record.at.0);
-                    self.shared.observer.on(Event::RetryScheduled {
-                        node: position,
-                        attempt,
-                        delay_ms,
-                        failure,
-                    });
-                }
-            }
-            Fact::NodeSucceeded { node, origin } => self.note_success(node, origin),
-            Fact::NodeFailed { node } => self.note_failure(node),
-            Fact::NodeSkipped { node, because } => {
-                let (position, because_of) = (self.shape.position(node), self.shape.position(because));
-                let node = &mut self.record.nodes[position];
-                node.state = NodeState::Skipped;
-                node.because_of = Some(self.shared.plan.nodes[because_of].name.clone());
-                self.tell(position, SinkEnd::Skipped(because_of));
-                self.shared
-                    .observer
-                    .on(Event::NodeEnded { node: position, end: NodeEnd::Skipped { because_of } });
-            }
-            Fact::NodeCancelled { node } => {
-                let position = self.shape.position(node);
-                self.record.nodes[position].state = NodeState::Cancelled;
-                self.tell(position, SinkEnd::Cancelled);
-                self.shared.observer.on(Event::NodeEnded { node: position, end: NodeEnd::Cancelled });
-            }
-            Fact::RunBegan
-            | Fact::RunCancelled
-            | Fact::RunEnded { .. }
-            | Fact::AttemptToldToStop { .. }
-            | Fact::RetryDue { .. } => {}
-        }
-    }
-
-    fn note_success(&mut self, node: NodeId, origin: Origin) {
-        let position = self.shape.position(node);
-        let node: &mut NodeRecord = &mut self.record.nodes[position];
-        let rows = node.tables.iter().map(|it| it.rows).sum();
-        let end = match origin {
-            Origin::Computed => {
-                node.state = NodeState::Computed;
-                let bytes = node.tables.iter().map(|it| it.bytes).sum();
-                NodeEnd::Computed { rows, bytes, wall_us: node.wall_us }
-            }
-            Origin::Reused => {
-                node.state = NodeState::Reused;
-                NodeEnd::Reused { rows }
-            }
-        };
-        self.shared.observer.on(Event::NodeEnded { node: position, end });
-        let tables = self.shared.tables[position].get().expect("it has just succeeded");
-        self.tell(position, SinkEnd::Succeeded { tables, record: &self.record.nodes[position] });
-    }
-
-    fn tell(&self, position: usize, end: SinkEnd<'_>) {
-        if let Some(sink) = self.sink {
-            sink.ended(position, end);
-        }
-    }
-
-    fn note_failure(&mut self, node: NodeId) {
-        let position = self.shape.position(node);
-        let failure = self.failures.remove(&position).unwrap_or_else(|| self.lost(position));
-        let node: &mut NodeRecord = &mut self.record.nodes[position];
-        node.state = NodeState::Failed;
-        node.error = Some(ErrorRecord {
-            code: failure.code.0.to_owned(),
-            what: failure.what.clone(),
-            mend: failure.mend.clone(),
-        });
-        self.shared
-            .observer
-            .on(Event::NodeEnded { node: position, end: NodeEnd::Failed { failure: &failure } });
-        self.tell(position, SinkEnd::Failed(&failure));
-    }
-
-    fn timed_out(&self, position: usize) -> NodeFailure {
-        let node = &self.shared.plan.nodes[position];
-        let limit = Duration::from_millis(node.timeout_ms.unwrap_or_default());
-        NodeFailure {
-            code: Code("timeout"),
-            what: format!("node `{}` did not end within its timeout of {limit:?}", node.name),
-            mend: "raise the node's `timeout`, or make the task do less".to_owned(),
-            retryable: true,
-        }
-    }
-
-    fn lost(&self, position: usize) -> NodeFailure {
-        let what =
-            format!("an attempt of node `{}` ended without a result", self.shared.plan.nodes[position].name);
-        NodeFailure::permanent(Code("internal"), what, "this is a defect of Tidemill; please report it")
     }
 }
 
