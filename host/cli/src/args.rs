@@ -101,6 +101,9 @@ pub(crate) struct PlanOf {
     /// Take pipeline, parameters, window and as-of from this run's record: a run's id, the beginning of one, or `last`
     #[arg(long, value_name = "RUN", conflicts_with = "pipeline")]
     pub(crate) from: Option<String>,
+    /// The folder of that run's pipeline, where it is another by now
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub(crate) folder: Option<PathBuf>,
     /// Bind parameters from a TOML file, or a JSON file (.json), that holds a table of them
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,
@@ -490,6 +493,9 @@ pub(crate) struct ReplayArgs {
     /// Keep the tables of the replay in this lake; without it they are kept in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
+    /// The pipeline's folder, where it is another by now
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -22,6 +22,10 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     let machine = this_machine();
     let jobs = (machine.cpus_milli / 1000).max(1);
     let record = runs::load(&args.lake.dir, &args.run)?;
+    let record = match &args.folder {
+        Some(it) => record.moved_to(it),
+        None => record,
+    };
     let original = lake_dir::open_to_read(&args.lake)?;
     let replay = Replay::prepare(record, args.node.as_deref(), &args.lake.dir, sandbox(jobs)?, machine)
         .map_err(Problems)?;

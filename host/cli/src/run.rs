@@ -155,6 +155,10 @@ impl Told {
         lake_dir::require(lake)?;
         let run = find_run(lake, run).map_err(|e| e.problem())?;
         let record = RunRecord::load(lake, &run).map_err(|e| e.problem())?;
+        let record = match &args.folder {
+            Some(it) => record.moved_to(it),
+            None => record,
+        };
         let base = record.check_repeatable().map_err(|e| e.problem())?;
         let window = window(args, record.window)?;
         Ok(Self {
@@ -259,8 +263,7 @@ fn print_tables(record: &RunRecord) -> anyhow::Result<()> {
 fn say_summary(args: &RunArgs, record: &RunRecord) {
     let number = |state: NodeState| record.nodes.iter().filter(|it| it.state == state).count();
     let (computed, reused) = (number(NodeState::Computed), number(NodeState::Reused));
-    let elapsed = record.ended_at.unwrap_or(record.began_at) - record.began_at;
-    let elapsed = quantity::duration(Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0)));
+    let elapsed = quantity::duration(record.took().unwrap_or_default());
     let failed = record.nodes.iter().filter_map(|it| Some((it, it.error.as_ref()?)));
     for (node, it) in failed.take(NODES_SHOWN) {
         crate::complain::talk!(
@@ -274,7 +277,10 @@ fn say_summary(args: &RunArgs, record: &RunRecord) {
             crate::complain::talk!("  to mend: {}", it.mend);
         }
     }
-    let run = &record.run;
+    let run = match &record.from {
+        Some(it) => format!("{}, from {it}", record.run),
+        None => record.run.to_string(),
+    };
     match record.state {
         RunState::Succeeded if computed == 0 => {
             crate::complain::talk!(

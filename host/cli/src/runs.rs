@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidemill_driver::{NodeRecord, NodeState, RunId, RunRecord, RunState, find_run, list_runs};
-use tidemill_plan::{Time, size_text};
+use tidemill_driver::{
+    AttemptOutcome, NodeRecord, NodeState, RunId, RunRecord, RunState, find_run, list_runs,
+};
+use tidemill_plan::Time;
 
 use crate::args::{RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
 use crate::{Ending, lake_dir, quantity, table_view};
@@ -37,7 +39,7 @@ fn list(args: &RunsListArgs) -> anyhow::Result<Ending> {
     }
     if args.json {
         table_view::print_json(&records.iter().map(summary).collect())?;
-    } else {
+    } else if !records.is_empty() {
         let header = ["run", "pipeline", "state", "began", "took", "nodes", "set", "from"];
         table_view::print(&header, records.iter().map(row).collect())?;
     }
@@ -116,8 +118,7 @@ pub(crate) fn shown(value: &Value) -> String {
 }
 
 fn took(record: &RunRecord) -> Option<String> {
-    let elapsed = u64::try_from(record.ended_at? - record.began_at).unwrap_or(0);
-    Some(quantity::duration(Duration::from_nanos(elapsed)))
+    record.took().map(quantity::duration)
 }
 
 fn row(record: &RunRecord) -> Vec<String> {
@@ -125,7 +126,7 @@ fn row(record: &RunRecord) -> Vec<String> {
         record.run.to_string(),
         record.pipeline.clone(),
         state(record).to_owned(),
-        quantity::time(to_seconds(record.began_at)),
+        quantity::time(whole(record.began_at, 1_000_000_000)),
         took(record).unwrap_or_default(),
         counts(record),
         changed_parameters(record),
@@ -138,9 +139,9 @@ fn row(record: &RunRecord) -> Vec<String> {
     ]
 }
 
-/// Fractions of a second help nobody who looks at a list.
-fn to_seconds(at: i64) -> Time {
-    Time(at - at.rem_euclid(1_000_000_000))
+/// Cut to whole units, given in nanoseconds: what is finer helps nobody who looks at a table.
+fn whole(at: i64, unit: i64) -> Time {
+    Time(at.saturating_sub(at.rem_euclid(unit)))
 }
 
 fn summary(record: &RunRecord) -> Value {
@@ -151,7 +152,7 @@ fn summary(record: &RunRecord) -> Value {
         "run": record.run, "pipeline": record.pipeline, "file": record.file, "folder": record.folder,
         "state": state(record), "began_at": record.began_at, "ended_at": record.ended_at,
         "window": record.window, "parameters": record.parameters, "nodes": nodes, "from": record.from,
-        "replay_of": record.replay_of, "host": record.host,
+        "replay_of": record.replay_of, "host": record.host, "is_sweep": record.is_sweep,
     })
 }
 
@@ -170,6 +171,7 @@ fn show(args: &RunsShowArgs) -> anyhow::Result<Ending> {
         print_read(&record)?;
         print_nodes(&record)?;
         print_attempts(&record)?;
+        print_errors(&record)?;
     }
     Ok(Ending::Done)
 }
@@ -213,7 +215,7 @@ fn print_head(record: &RunRecord, chain: &[Link]) -> anyhow::Result<()> {
         vec!["pipeline".to_owned(), format!("{} ({})", record.pipeline, record.file)],
         vec!["folder".to_owned(), record.folder.clone()],
         vec!["state".to_owned(), format!("{}: {}", state(record), counts(record))],
-        vec!["began".to_owned(), quantity::time(Time(record.began_at))],
+        vec!["began".to_owned(), quantity::time(whole(record.began_at, 1_000_000))],
     ];
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -230,7 +232,7 @@ fn print_head(record: &RunRecord, chain: &[Link]) -> anyhow::Result<()> {
     add("replay of", record.replay_of.as_ref().map(ToString::to_string));
     for (run, before) in chain {
         let what = match before {
-            Some(it) => format!("{run}: {} {}", state(it), changed_parameters(it)),
+            Some(it) => format!("{run}: {}  {}", state(it), changed_parameters(it)),
             None => format!("{run}: its record is gone"),
         };
         add("from", Some(what.trim_end().to_owned()));
@@ -254,48 +256,56 @@ pub(crate) fn short(digest: &str) -> String {
 
 fn print_read(record: &RunRecord) -> anyhow::Result<()> {
     let components = record.components.iter();
-    let components =
-        components.map(|it| vec![it.reference.clone(), short(&it.digest), String::new(), it.path.clone()]);
+    let components: Vec<_> =
+        components.map(|it| vec![it.reference.clone(), short(&it.digest), it.path.clone()]).collect();
+    if !components.is_empty() {
+        table_view::print_after(&["component", "digest", "path"], components)?;
+    }
     let of_node = |node: &NodeRecord| {
         let row = |it: &tidemill_driver::FileRecord| {
             vec![node.node.clone(), short(&it.digest), quantity::bytes(it.bytes), it.path.clone()]
         };
         node.files.iter().map(row).collect::<Vec<_>>()
     };
-    let rows: Vec<_> = components.chain(record.nodes.iter().flat_map(of_node)).collect();
-    if rows.is_empty() {
-        return Ok(());
+    let sources: Vec<_> = record.nodes.iter().flat_map(of_node).collect();
+    if !sources.is_empty() {
+        table_view::print_after(&["source", "digest", "size", "path"], sources)?;
     }
-    table_view::print_after(&["component or source", "digest", "size", "path"], rows)
+    Ok(())
+}
+
+/// `512 MiB, 10 s, 1,000,000 fuel`: of a task.
+fn limits(node: &NodeRecord) -> String {
+    if node.task.is_none() {
+        return String::new();
+    }
+    let memory = node.resources.map(|it| quantity::bytes(it.memory_bytes));
+    let timeout = node.limits.and_then(|it| it.timeout_ms);
+    let timeout = timeout.map(|it| quantity::duration(Duration::from_millis(it)));
+    let fuel = node.limits.and_then(|it| it.fuel).map(|it| format!("{} fuel", quantity::count(it)));
+    [memory, timeout, fuel].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn print_nodes(record: &RunRecord) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for node in record.nodes.iter().filter(|it| it.state != NodeState::Left || !it.tables.is_empty()) {
         let state = shown(&json!(node.state));
-        let memory = node.resources.filter(|_| node.task.is_some()).map(|it| size_text(it.memory_bytes));
-        let mut cells = vec![
-            node.node.clone(),
-            state,
-            node.attempts.to_string(),
-            node.seed.clone().unwrap_or_default(),
-            memory.unwrap_or_default(),
-        ];
+        let seed = node.seed.clone().unwrap_or_default();
+        let cells = vec![node.node.clone(), state, seed, limits(node)];
         if node.tables.is_empty() {
-            cells.extend([String::new(), String::new(), String::new()]);
-            rows.push(cells);
-            continue;
+            rows.push(cells.clone());
         }
-        for table in &node.tables {
+        for it in &node.tables {
+            let is_own = it.written_by.is_empty() || it.written_by == record.run.0;
             let mut cells = cells.clone();
-            cells.extend([quantity::count(table.rows), short(&table.snapshot), table.table.clone()]);
+            cells.extend([quantity::count(it.rows), short(&it.snapshot), it.table.clone()]);
+            cells.extend((!is_own).then(|| it.written_by.clone()));
             rows.push(cells);
         }
     }
-    table_view::print_after(
-        &["node", "state", "attempts", "seed", "memory limit", "rows", "snapshot", "table"],
-        rows,
-    )
+    let header = ["node", "state", "seed", "limits", "rows", "snapshot", "table", "written by"];
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    table_view::print_after(&header[..columns], rows)
 }
 
 fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
@@ -303,17 +313,24 @@ fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
     for node in &record.nodes {
         for it in &node.history {
             let outcome = shown(&json!(it.outcome));
-            rows.push(vec![
+            let mut cells = vec![
                 format!("{}#{}", node.node, it.attempt),
                 it.error.as_ref().map_or(outcome.clone(), |code| format!("{outcome}: {code}")),
-                quantity::time(Time(it.began_at)),
-                quantity::duration(Duration::from_micros(it.wall_us)),
-                size_text(it.memory_peak_bytes),
-                quantity::count(it.rows_in),
-                quantity::bytes(it.bytes_in),
-                quantity::count(it.rows_out),
-                quantity::bytes(it.bytes_out),
-            ]);
+                quantity::time(whole(it.began_at, 1_000_000)),
+                it.took().map(quantity::duration).unwrap_or_default(),
+            ];
+            // A table that was there already cost nothing that could be told.
+            if it.outcome != AttemptOutcome::Reused {
+                let memory = node.task.as_ref().map(|_| quantity::bytes(it.memory_peak_bytes));
+                cells.extend([
+                    memory.unwrap_or_default(),
+                    quantity::count(it.rows_in),
+                    quantity::bytes(it.bytes_in),
+                    quantity::count(it.rows_out),
+                    quantity::bytes(it.bytes_out),
+                ]);
+            }
+            rows.push(cells);
         }
     }
     if rows.is_empty() {
@@ -321,5 +338,21 @@ fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
     }
     let header =
         ["attempt", "outcome", "began", "took", "memory", "rows in", "bytes in", "rows out", "bytes out"];
-    table_view::print_after(&header, rows)
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    table_view::print_after(&header[..columns], rows)
+}
+
+/// As the run itself told them.
+fn print_errors(record: &RunRecord) -> anyhow::Result<()> {
+    for node in &record.nodes {
+        let Some(it) = &node.error else { continue };
+        let mut lines = vec![
+            String::new(),
+            format!("error[{}]: {}", it.code, it.what),
+            format!("  in: node `{}`, attempt {}", node.node, node.attempts),
+        ];
+        lines.extend((!it.mend.is_empty()).then(|| format!("  to mend: {}", it.mend)));
+        table_view::print_lines(&lines)?;
+    }
+    Ok(())
 }

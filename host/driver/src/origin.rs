@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidemill_lake::{Lake, SourceFile, WindowFolder};
 use tidemill_plan::{Plan, PlanNode, Provenance, Work, WriteMode};
 
 use crate::catalog::Components;
-use crate::record::{NodeRecord, NodeState, ParameterRecord, RunId, RunRecord};
+use crate::record::{NodeRecord, NodeState, ParameterRecord, RunId, RunRecord, since};
 
 /// Of the host that ran it, as `tidemill --version` says.
 pub(crate) const HOST: &str = env!("CARGO_PKG_VERSION");
@@ -109,6 +110,12 @@ impl AttemptRecord {
         }
     }
 
+    /// From beginning to end; `None` while it has not ended.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        Some(since(self.began_at, self.ended_at?))
+    }
+
     pub(crate) fn used(&mut self, usage: &tidemill_sandbox::Usage) {
         self.wall_us = usage.wall_us;
         self.memory_peak_bytes = usage.memory_peak_bytes;
@@ -179,11 +186,20 @@ pub(crate) fn node_record(node: &PlanNode, is_selected: bool) -> NodeRecord {
     }
 }
 
-pub(crate) fn file_records(files: &[SourceFile]) -> Vec<FileRecord> {
-    files
-        .iter()
-        .map(|it| FileRecord { path: it.name.clone(), bytes: it.bytes, digest: it.digest.to_string() })
-        .collect()
+pub(crate) fn file_records(files: &[SourceFile], base: &Path) -> Vec<FileRecord> {
+    let base = absolute(base);
+    let record = |it: &SourceFile| {
+        // The pipeline may name a file by an absolute path that lies in its folder: however the folder was named, the
+        // file has one name.
+        let path = absolute(&it.path);
+        let inside = Path::new(&path).strip_prefix(&base).map(|it| it.display().to_string());
+        FileRecord {
+            path: inside.unwrap_or_else(|_| it.name.clone()),
+            bytes: it.bytes,
+            digest: it.digest.to_string(),
+        }
+    };
+    files.iter().map(record).collect()
 }
 
 /// The components of a plan, each reference once.
@@ -232,7 +248,7 @@ pub(crate) fn note_surroundings(
             && !selected[position]
             && let Ok(files) = tidemill_lake::source_files(spec, base)
         {
-            record.nodes[position].files = file_records(&files);
+            record.nodes[position].files = file_records(&files, base);
         }
         if node.write_mode == WriteMode::Replace || !selected[position] {
             continue;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -279,10 +280,28 @@ impl RunRecord {
                 "the folder `{}`, which the sources and components of run `{}` are relative to, is gone",
                 self.folder, self.run
             );
-            let mend = "put it back where it was, or run the pipeline where it is now";
+            let mend = "say where it is now with `--folder DIR`, or put it back where it was";
             return Err(Problem::new(Code("run-folder-gone"), what, mend).into());
         }
         Ok(folder)
+    }
+
+    /// The record of the same run, had its pipeline's folder been this one: what lay in the one lies in the other.
+    #[must_use]
+    pub fn moved_to(mut self, folder: &Path) -> Self {
+        let before = std::mem::replace(&mut self.folder, absolute(folder));
+        for it in &mut self.components {
+            if let Ok(inside) = Path::new(&it.path).strip_prefix(&before) {
+                it.path = Path::new(&self.folder).join(inside).display().to_string();
+            }
+        }
+        self
+    }
+
+    /// From beginning to end; `None` while it has not ended.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        Some(since(self.began_at, self.ended_at?))
     }
 
     /// Names the text of the pipeline in problems.
@@ -331,6 +350,11 @@ impl RunRecord {
         }
         Ok(record)
     }
+}
+
+/// From one time to another, both in nanoseconds since 1970. None at all where a clock was set back between the two.
+pub(crate) fn since(from: i64, to: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
 }
 
 fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> DriverError {

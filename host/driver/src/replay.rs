@@ -44,7 +44,11 @@ impl Replay {
             let what = format!("run `{}` has not ended yet", record.run);
             return Err(vec![Problem::new(Code("run-not-over"), what, "wait until it ends")]);
         }
-        some_or(changed_components(&record))?;
+        let changed = changed_components(&record);
+        // What a changed component brings about is no news beside that it has changed.
+        let or_changed = |problems: Vec<Problem>| {
+            if changed.is_empty() { problems } else { changed.values().cloned().collect() }
+        };
         let pipeline: Pipeline = tidemill_plan::parse(&record.pipeline_text, &record.shown_file())?;
         let components = Components::new(sandbox, base.clone(), &pipeline);
         let request = Request {
@@ -53,11 +57,14 @@ impl Replay {
             window: record.window,
             machine,
         };
-        let plan = tidemill_plan::plan(&pipeline, &request, &components)?;
-        some_or(other_plan(&record, &plan).into_iter().collect())?;
+        let plan = tidemill_plan::plan(&pipeline, &request, &components).map_err(or_changed)?;
+        if let Some(problem) = other_plan(&record, &plan) {
+            return Err(or_changed(vec![problem]));
+        }
         let selected = select(&record, &plan, node).map_err(|it| vec![it])?;
+        let mut problems = components_in_use(&record, &plan, &selected, &changed);
         let replay = Self { record, base, plan, components, selected };
-        let mut problems = replay.changed_sources();
+        problems.extend(replay.changed_sources());
         problems.extend(replay.continued_tables(runs));
         some_or(problems)?;
         Ok(replay)
@@ -140,7 +147,10 @@ impl Replay {
         for (node, then) in self.chosen() {
             let Work::Source(spec) = &node.work else { continue };
             match tidemill_lake::source_files(spec, &self.base) {
-                Ok(now) => problems.extend(changed_files(&node.name, &then.files, &file_records(&now))),
+                Ok(now) => {
+                    let now = file_records(&now, &self.base);
+                    problems.extend(changed_files(&node.name, &then.files, &now));
+                }
                 Err(SourceError::Missing { .. }) => {
                     problems.extend(changed_files(&node.name, &then.files, &[]));
                 }
@@ -194,39 +204,57 @@ fn some_or(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-fn changed_components(record: &RunRecord) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// By reference.
+fn changed_components(record: &RunRecord) -> BTreeMap<String, Problem> {
+    let mut problems = BTreeMap::new();
     for it in &record.components {
-        let what = match std::fs::read(&it.path) {
+        let (code, what) = match std::fs::read(&it.path) {
             Ok(bytes) => {
                 let now = Digest::of(&bytes).to_string();
                 if now == it.digest {
                     continue;
                 }
-                let what = format!(
-                    "component `{}` has changed: the run used `{}`, now it is `{now}`",
-                    it.reference, it.digest
-                );
-                (Code("component-changed"), what)
+                (
+                    Code("component-changed"),
+                    format!("has changed: the run used `{}`, now it is `{now}`", it.digest),
+                )
             }
-            Err(e) => {
-                let what = format!(
-                    "component `{}` is gone: the run used `{}`, now there is none ({e})",
-                    it.reference, it.digest
-                );
-                (Code("component-gone"), what)
-            }
+            Err(e) => (
+                Code("component-gone"),
+                format!("is gone: the run used `{}`, now there is none ({e})", it.digest),
+            ),
         };
         let mend = format!(
             "put the component of that digest back at `{}`, or run the pipeline anew and compare with `tidemill diff`",
             it.path
         );
-        problems.push(Problem::new(what.0, what.1, mend));
+        let what = format!("component `{}` {what}", it.reference);
+        problems.insert(it.reference.clone(), Problem::new(code, what, mend));
     }
     problems
 }
 
-/// By path; what comes in another order is read in another order.
+/// Of the changed components, those that a selected node runs: the others do not touch what is replayed.
+fn components_in_use(
+    record: &RunRecord,
+    plan: &Plan,
+    selected: &[bool],
+    changed: &BTreeMap<String, Problem>,
+) -> Vec<Problem> {
+    let mut problems: BTreeMap<&str, Problem> = BTreeMap::new();
+    let nodes = plan.nodes.iter().zip(&record.nodes).zip(selected).filter(|(_, is_selected)| **is_selected);
+    for ((node, then), _) in nodes {
+        let Work::Task(task) = &node.work else { continue };
+        if let Some(it) = changed.get(&task.reference) {
+            problems.insert(&task.reference, it.clone());
+        } else if then.component.as_ref().is_some_and(|it| *it != task.digest.to_string()) {
+            problems.insert(&task.reference, not_the_plan(record));
+        }
+    }
+    problems.into_values().collect()
+}
+
+/// By path: files are read in the order of their paths.
 fn changed_files(source: &str, then: &[FileRecord], now: &[FileRecord]) -> Vec<Problem> {
     let by_path = |files: &[FileRecord]| -> BTreeMap<String, String> {
         files.iter().map(|it| (it.path.clone(), it.digest.clone())).collect()
@@ -238,15 +266,16 @@ fn changed_files(source: &str, then: &[FileRecord], now: &[FileRecord]) -> Vec<P
         let (code, what) = match (before.get(path), after.get(path)) {
             (Some(a), Some(b)) if a == b => continue,
             (Some(a), Some(b)) => {
-                ("source-changed", format!("has changed: the run read `{a}`, now it is `{b}`"))
+                (Code("source-changed"), format!("has changed: the run read `{a}`, now it is `{b}`"))
             }
-            (Some(a), None) => ("source-gone", format!("is gone: the run read `{a}`, now there is none")),
+            (Some(a), None) => {
+                (Code("source-gone"), format!("is gone: the run read `{a}`, now there is none"))
+            }
             (None, Some(b)) => {
-                ("source-changed", format!("is new: the run read no such file, now it is `{b}`"))
+                (Code("source-changed"), format!("is new: the run read no such file, now it is `{b}`"))
             }
             (None, None) => continue,
         };
-        let code = if code == "source-gone" { Code("source-gone") } else { Code("source-changed") };
         let what = format!("file `{path}` of source `{source}` {what}");
         let mend =
             "put the files back as they were, or run the pipeline anew and compare with `tidemill diff`";
@@ -269,18 +298,20 @@ fn other_plan(record: &RunRecord, plan: &Plan) -> Option<Problem> {
     let differs = record.nodes.len() != plan.nodes.len()
         || !record.nodes.iter().zip(planned).all(is_same)
         || !tables_agree;
-    differs.then(|| {
-        let what = format!(
-            "the record of run `{}` gives another plan now: other nodes, tables or seeds than it says",
-            record.run
-        );
-        let mend = format!(
-            "the record was edited, or Tidemill {} plans otherwise than {}: replay it with that version",
-            crate::origin::HOST,
-            record.host
-        );
-        Problem::new(Code("replay-other-plan"), what, mend)
-    })
+    differs.then(|| not_the_plan(record))
+}
+
+fn not_the_plan(record: &RunRecord) -> Problem {
+    let what = format!(
+        "the record of run `{}` gives another plan now: other nodes, tables, components or seeds than it says",
+        record.run
+    );
+    let mend = format!(
+        "the record was edited, or Tidemill {} plans otherwise than {}: replay it with that version",
+        crate::origin::HOST,
+        record.host
+    );
+    Problem::new(Code("replay-other-plan"), what, mend)
 }
 
 /// The nodes to compute.

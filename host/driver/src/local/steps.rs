@@ -104,7 +104,7 @@ impl<'a, 'r> Loop<'a, 'r> {
         let position = self.shape.position(attempt.node);
         if let Work::Source(_) = self.shared.plan.nodes[position].work {
             let files = self.shared.files[position].lock().unwrap_or_else(PoisonError::into_inner);
-            self.record.nodes[position].files = file_records(&files);
+            self.record.nodes[position].files = file_records(&files, self.shared.base);
         }
         let outcome = if self.engine.is_live(attempt) { self.take(position, end) } else { Outcome::Stopped };
         self.step(EngineEvent::Report { attempt, outcome });
