@@ -511,6 +511,9 @@ pub(crate) struct DiffArgs {
     pub(crate) after: String,
     #[command(flatten)]
     pub(crate) lake: LakeArg,
+    /// The lake of RUN_B, where it is another than that of RUN_A
+    #[arg(long, value_name = "DIR")]
+    pub(crate) lake_b: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,17 +2,20 @@
 
 use serde_json::{Value, json};
 use similar::TextDiff;
-use tidemill_driver::{Change, RunDifference, RunRecord, TableComparison, Verdict, diff_runs};
+use tidemill_driver::{Change, RunDifference, RunIn, RunRecord, Verdict, diff_runs};
 use tidemill_plan::Time;
 
-use crate::args::DiffArgs;
+use crate::args::{DiffArgs, LakeArg};
 use crate::{Ending, difference, lake_dir, quantity, runs, table_view};
 
 pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<Ending> {
+    let lake_b = LakeArg { dir: args.lake_b.clone().unwrap_or_else(|| args.lake.dir.clone()) };
     let before = runs::load(&args.lake.dir, &args.before)?;
-    let after = runs::load(&args.lake.dir, &args.after)?;
-    let lake = lake_dir::open_to_read(&args.lake)?;
-    let found = diff_runs(&before, &after, &lake).map_err(|e| lake_dir::problem(&e))?;
+    let after = runs::load(&lake_b.dir, &args.after)?;
+    let lakes = (lake_dir::open_to_read(&args.lake)?, lake_dir::open_to_read(&lake_b)?);
+    let found =
+        diff_runs(RunIn { record: &before, lake: &lakes.0 }, RunIn { record: &after, lake: &lakes.1 })
+            .map_err(|e| lake_dir::problem(&e))?;
     if args.json {
         table_view::print_json(&to_json(&before, &after, &found))?;
     } else {
@@ -58,7 +61,7 @@ fn lines(before: &RunRecord, after: &RunRecord, found: &RunDifference) -> Vec<St
         section(&mut lines, "versions", &found.versions, Clone::clone);
     }
     section(&mut lines, "nodes", &found.outcomes, Clone::clone);
-    let changed = found.tables.iter().filter(|it| !matches!(it.verdict, Verdict::Equal));
+    let changed = found.tables.iter().filter(|it| !matches!(it.verdict, Verdict::Equal(_)));
     for it in changed {
         lines.push("".to_owned());
         lines.extend(difference::all_lines(it));
@@ -78,20 +81,26 @@ fn section<T>(lines: &mut Vec<String>, name: &str, changes: &[Change<T>], text: 
     );
 }
 
-fn number(tables: &[TableComparison], is_such: impl Fn(&Verdict) -> bool) -> usize {
-    tables.iter().filter(|it| is_such(&it.verdict)).count()
-}
-
 fn say_summary(before: &RunRecord, after: &RunRecord, found: &RunDifference) {
-    let equal = number(&found.tables, |it| matches!(it, Verdict::Equal));
-    let differ = number(&found.tables, |it| matches!(it, Verdict::Differs(_)));
-    let gone = number(&found.tables, |it| matches!(it, Verdict::Gone(_)));
-    let one_sided = number(&found.tables, |it| matches!(it, Verdict::OnlyBefore | Verdict::OnlyAfter));
-    crate::complain::talk!(
-        "{} → {}: {equal} tables equal, {differ} different, {gone} different but gone, {one_sided} in one run only",
-        before.run,
-        after.run
-    );
+    let number = |word: &str| found.tables.iter().filter(|it| difference::word(it) == word).count();
+    let counted = [
+        ("equal", "equal"),
+        ("differs", "different"),
+        ("gone", "different but gone"),
+        ("only-before", "only in the first"),
+        ("only-after", "only in the second"),
+    ];
+    let counted = counted.map(|(word, text)| (number(word), text));
+    let counted =
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, text)| format!("{count} {text}"));
+    let counted: Vec<String> = counted.collect();
+    let tables = if counted.is_empty() { "none".to_owned() } else { counted.join(", ") };
+    crate::complain::talk!("{} → {}: tables: {tables}", before.run, after.run);
+    if number("gone") > 0 {
+        crate::complain::talk!(
+            "tables that are gone: `tidemill replay RUN --into DIR` computes a run's tables again; `tidemill diff` with `--lake DIR` or `--lake-b DIR` compares those"
+        );
+    }
 }
 
 fn to_json(before: &RunRecord, after: &RunRecord, found: &RunDifference) -> Value {

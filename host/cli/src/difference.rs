@@ -1,7 +1,7 @@
 //! Differences between tables, as lines and as JSON.
 
 use serde_json::{Value, json};
-use tidemill_driver::{Gone, TableComparison, Verdict};
+use tidemill_driver::{Altered, EqualBy, Gone, Instead, TableComparison, Verdict};
 use tidemill_lake::{ColumnDifference, FirstDifference, Largest, MatchedBy, RowPlace, TableDifference};
 
 use crate::quantity;
@@ -14,24 +14,40 @@ pub(crate) fn name(it: &TableComparison) -> String {
 
 fn gone_line(it: &Gone) -> String {
     let now = match &it.now {
-        Some(now) => format!("the lake now holds `{}`", short(now)),
-        None => "the lake holds no such table".to_owned(),
+        Instead::Snapshot(now) => format!("the lake now holds `{}`", short(now)),
+        Instead::Nothing => "the lake holds no such table".to_owned(),
+        Instead::Unreadable(why) => why.clone(),
     };
     format!("gone: run {} wrote snapshot `{}` of `{}`; {now}", it.run, short(&it.recorded), it.table)
 }
 
-fn snapshots(it: &TableComparison) -> String {
+fn digests(it: &TableComparison) -> String {
     let of = |table: &Option<tidemill_driver::TableRecord>| {
         table.as_ref().map_or_else(|| "none".to_owned(), |it| format!("`{}`", short(&it.snapshot)))
     };
-    format!("snapshot {} → {}", of(&it.before), of(&it.after))
+    let (before, after) = (of(&it.before), of(&it.after));
+    match &it.verdict {
+        Verdict::Altered(Altered::Content { digest, .. }) => {
+            format!("the run wrote {before}, its lake holds `{}`, the replay gave {after}", short(digest))
+        }
+        Verdict::Altered(Altered::Unreadable(_)) => {
+            format!("the run wrote {before}, its lake's table cannot be read, the replay gave {after}")
+        }
+        Verdict::Equal(_)
+        | Verdict::Differs(_)
+        | Verdict::Gone(_)
+        | Verdict::OnlyBefore
+        | Verdict::OnlyAfter => format!("snapshot {before} → {after}"),
+    }
 }
 
 /// `row 17 (2000-01-03, AAPL)`.
 fn row_text(it: &RowPlace) -> String {
     let row = match (it.before, it.after) {
-        (Some(before), Some(after)) if before != after => format!("row {before} → {after}"),
-        (Some(row), _) | (_, Some(row)) => format!("row {row}"),
+        (Some(before), Some(after)) if before != after => {
+            format!("row {} → {}", quantity::count(before), quantity::count(after))
+        }
+        (Some(row), _) | (_, Some(row)) => format!("row {}", quantity::count(row)),
         (None, None) => "no row".to_owned(),
     };
     match &it.index {
@@ -54,20 +70,35 @@ fn first_text(it: &FirstDifference) -> String {
 
 /// A table that differs: its name and digests, and the first difference.
 pub(crate) fn first_lines(it: &TableComparison) -> Vec<String> {
-    let mut lines = vec![format!("{}: {}", name(it), snapshots(it))];
+    let mut lines = vec![format!("{}: {}", name(it), digests(it))];
     match &it.verdict {
-        Verdict::Equal => {}
-        Verdict::Differs(difference) => {
-            lines.extend(shape_lines(difference));
-            if let Some(first) = &difference.first {
-                lines.push(format!("  first: {}", first_text(first)));
-            }
-        }
+        Verdict::Equal(_) => {}
+        Verdict::Differs(difference) => lines.extend(difference_lines(difference)),
+        Verdict::Altered(Altered::Unreadable(why)) => lines.push(format!("  {why}")),
+        Verdict::Altered(Altered::Content { difference, .. }) => lines.extend(difference_lines(difference)),
         Verdict::Gone(gone) => lines.extend(gone.iter().map(|it| format!("  {}", gone_line(it)))),
         Verdict::OnlyBefore => lines.push("  it was not written again".to_owned()),
         Verdict::OnlyAfter => lines.push("  it was not there before".to_owned()),
     }
     lines
+}
+
+fn difference_lines(it: &TableDifference) -> Vec<String> {
+    let mut lines = shape_lines(it);
+    lines.extend(it.first.iter().map(|it| format!("  first: {}", first_text(it))));
+    lines
+}
+
+/// What became of the table, in one word.
+pub(crate) fn word(it: &TableComparison) -> &'static str {
+    match it.verdict {
+        Verdict::Equal(_) => "equal",
+        Verdict::Differs(_) => "differs",
+        Verdict::Gone(_) => "gone",
+        Verdict::Altered(_) => "altered",
+        Verdict::OnlyBefore => "only-before",
+        Verdict::OnlyAfter => "only-after",
+    }
 }
 
 /// A table that differs, with all that is known of how.
@@ -131,24 +162,29 @@ pub(crate) fn to_json(it: &TableComparison) -> Value {
     };
     let mut value =
         json!({"node": it.node, "port": it.port, "before": side(&it.before), "after": side(&it.after)});
-    let verdict = match &it.verdict {
-        Verdict::Equal => "equal",
-        Verdict::Differs(difference) => {
+    value["verdict"] = word(it).into();
+    match &it.verdict {
+        Verdict::Equal(EqualBy::Digest) => value["by"] = "digest".into(),
+        Verdict::Equal(EqualBy::Content) => value["by"] = "content".into(),
+        Verdict::Differs(difference) => value["difference"] = difference_json(difference),
+        Verdict::Gone(gone) => value["gone"] = gone.iter().map(gone_json).collect(),
+        Verdict::Altered(Altered::Unreadable(why)) => value["unreadable"] = why.as_str().into(),
+        Verdict::Altered(Altered::Content { digest, difference }) => {
+            value["stored"] = digest.as_str().into();
             value["difference"] = difference_json(difference);
-            "differs"
         }
-        Verdict::Gone(gone) => {
-            let gone = gone
-                .iter()
-                .map(|it| json!({"run": it.run, "table": it.table, "recorded": it.recorded, "now": it.now}));
-            value["gone"] = gone.collect();
-            "gone"
-        }
-        Verdict::OnlyBefore => "only-before",
-        Verdict::OnlyAfter => "only-after",
-    };
-    value["verdict"] = verdict.into();
+        Verdict::OnlyBefore | Verdict::OnlyAfter => {}
+    }
     value
+}
+
+fn gone_json(it: &Gone) -> Value {
+    let (now, unreadable) = match &it.now {
+        Instead::Nothing => (None, None),
+        Instead::Snapshot(now) => (Some(now), None),
+        Instead::Unreadable(why) => (None, Some(why)),
+    };
+    json!({"run": it.run, "table": it.table, "recorded": it.recorded, "now": now, "unreadable": unreadable})
 }
 
 fn difference_json(it: &TableDifference) -> Value {

@@ -1,15 +1,15 @@
 //! `tidemill replay`: a recorded run again, and whether every table comes out as before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidemill_driver::{
-    LocalOptions, NodeState, OnFailure, Replay, Reuse, RunIn, RunRecord, RunState, TableComparison, Verdict,
-    compare_tables,
+    EqualBy, LocalOptions, NodeState, OnFailure, Replay, Reuse, RunIn, RunRecord, RunState, TableComparison,
+    Verdict, compare_replayed,
 };
 use tidemill_lake::Lake;
-use tidemill_plan::{Code, Problem};
+use tidemill_plan::{Code, PlanNode, Problem};
 
 use crate::args::ReplayArgs;
 use crate::complain::Problems;
@@ -60,7 +60,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     }
     let before = RunIn { record: replay.record(), lake: &original };
     let after = RunIn { record: &ended.record, lake: &lake };
-    let tables = compare_tables(before, after).map_err(|e| lake_dir::problem(&e))?;
+    let tables = compare_replayed(before, after).map_err(|e| lake_dir::problem(&e))?;
     let tables = both_are_about(&replay, tables);
     report(args, &replay, &ended.record, &tables)
 }
@@ -104,16 +104,21 @@ fn report(
     replayed: &RunRecord,
     tables: &[TableComparison],
 ) -> anyhow::Result<Ending> {
-    let is_equal = |it: &&TableComparison| matches!(it.verdict, Verdict::Equal);
-    let equal = tables.iter().filter(is_equal).count();
+    let equal = tables.iter().filter(|it| is_equal(it)).count();
     // A node without outputs has no table that could differ, but it must end well as before.
     let failed = replayed.nodes.iter().filter(|it| it.state == NodeState::Failed).count();
     let same = equal == tables.len() && failed == 0 && replayed.state == RunState::Succeeded;
     if args.json {
         table_view::print_json(&to_json(replay, replayed, tables, same))?;
     } else {
+        print_tables(tables)?;
+        let causes = causes(replay, tables);
         for it in tables.iter().filter(|it| !is_equal(it)) {
-            table_view::print_lines(&difference::first_lines(it))?;
+            let mut lines = vec![String::new()];
+            lines.extend(difference::first_lines(it));
+            let of = causes.get(it.node.as_str()).filter(|of| !of.is_empty());
+            lines.extend(of.map(|of| format!("  it read what differs already: {}", of.join(", "))));
+            table_view::print_lines(&lines)?;
         }
     }
     for node in &replayed.nodes {
@@ -126,15 +131,56 @@ fn report(
             );
         }
     }
-    say_summary(replay, replayed, tables.len(), equal);
+    say_summary(replay, replayed, tables, equal);
     Ok(if same { Ending::Done } else { Ending::Failed })
 }
 
-fn say_summary(replay: &Replay, replayed: &RunRecord, tables: usize, equal: usize) {
+fn is_equal(it: &TableComparison) -> bool {
+    matches!(it.verdict, Verdict::Equal(_))
+}
+
+/// The lake's own table is at fault, whatever the replay gave.
+fn is_altered(it: &TableComparison) -> bool {
+    matches!(it.verdict, Verdict::Altered(_))
+}
+
+/// By node, the nodes that it reads whose tables came out otherwise: where there are some, look at those first.
+fn causes<'a>(replay: &'a Replay, tables: &[TableComparison]) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let differ = tables.iter().filter(|it| !is_equal(it) && !is_altered(it));
+    let differ: BTreeSet<&str> = differ.map(|it| it.node.as_str()).collect();
+    let nodes = &replay.plan().nodes;
+    let of = |node: &'a PlanNode| {
+        let read: BTreeSet<usize> = node.inputs.iter().flat_map(|it| &it.members).map(|it| it.node).collect();
+        let read = read.into_iter().map(|it| nodes[it].name.as_str());
+        (node.name.as_str(), read.filter(|it| differ.contains(it)).collect())
+    };
+    nodes.iter().map(of).collect()
+}
+
+/// Most rows of the closing table; all that differs is told below it, and all of it by `--json`.
+const TABLES_SHOWN: usize = 40;
+
+fn print_tables(tables: &[TableComparison]) -> anyhow::Result<()> {
+    let row = |it: &TableComparison| {
+        let table = it.after.as_ref().or(it.before.as_ref());
+        vec![
+            difference::name(it),
+            difference::word(it).to_owned(),
+            table.map(|it| quantity::count(it.rows)).unwrap_or_default(),
+            it.before.as_ref().map(|it| runs::short(&it.snapshot)).unwrap_or_default(),
+            it.after.as_ref().map(|it| runs::short(&it.snapshot)).unwrap_or_default(),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = tables.iter().take(TABLES_SHOWN).map(row).collect();
+    if tables.len() > TABLES_SHOWN {
+        rows.push(vec![format!("… and {} more", tables.len() - TABLES_SHOWN)]);
+    }
+    table_view::print(&["table", "verdict", "rows", "run", "replay"], rows)
+}
+
+fn say_summary(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], equal: usize) {
     let run = &replay.record().run;
-    let elapsed = replayed.ended_at.unwrap_or(replayed.began_at) - replayed.began_at;
-    let elapsed =
-        quantity::duration(std::time::Duration::from_nanos(u64::try_from(elapsed).unwrap_or_default()));
+    let elapsed = quantity::duration(replayed.took().unwrap_or_default());
     let left_out = replay.left_out();
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().take(8).map(|it| it.node.as_str()).collect();
@@ -142,12 +188,19 @@ fn say_summary(replay: &Replay, replayed: &RunRecord, tables: usize, equal: usiz
         crate::complain::talk!("not replayed, since they had not ended well: {}{more}", names.join(", "));
     }
     let word = match replayed.state {
-        RunState::Succeeded if equal == tables => "equal",
+        RunState::Succeeded if equal == tables.len() => "equal",
         RunState::Cancelled => "cancelled",
+        RunState::Succeeded if tables.iter().all(|it| is_equal(it) || is_altered(it)) => "altered",
         RunState::Succeeded | RunState::Failed | RunState::Running => "different",
     };
+    let by_digest = tables.iter().filter(|it| matches!(it.verdict, Verdict::Equal(EqualBy::Digest))).count();
+    let by_digest = match by_digest {
+        0 => String::new(),
+        it => format!(" ({it} by digest alone: the lake holds another table in that place)"),
+    };
     crate::complain::talk!(
-        "{word}: {equal} of {tables} tables of run {run} came out bit for bit in {elapsed}"
+        "{word}: {equal} of {} tables of run {run} came out bit for bit{by_digest} in {elapsed}",
+        tables.len()
     );
 }
 
@@ -159,11 +212,19 @@ fn to_json(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], sa
         .filter_map(|it| Some(json!({"node": it.node, "error": it.error.as_ref()?})))
         .collect();
     let left_out: Vec<&str> = replay.left_out().iter().map(|it| it.node.as_str()).collect();
+    let causes = causes(replay, tables);
+    let table = |it: &TableComparison| {
+        let mut value = difference::to_json(it);
+        if !is_equal(it) {
+            value["after_different"] = json!(causes.get(it.node.as_str()));
+        }
+        value
+    };
     json!({
         "run": record.run, "replay": replayed.run, "state": replayed.state, "equal": same,
         "host": {"run": record.host, "replay": replayed.host},
         "contract": {"run": record.contract, "replay": replayed.contract},
-        "tables": tables.iter().map(difference::to_json).collect::<Vec<_>>(),
+        "tables": tables.iter().map(table).collect::<Vec<_>>(),
         "errors": errors, "left_out": left_out,
     })
 }

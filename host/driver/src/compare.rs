@@ -20,13 +20,34 @@ pub struct TableComparison {
 
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Their snapshots are one.
-    Equal,
+    Equal(EqualBy),
     Differs(Box<TableDifference>),
     /// They differ, and which rows do can no longer be told. Never empty.
     Gone(Vec<Gone>),
+    /// What the lake holds as the table of the run before is not what that run wrote.
+    Altered(Altered),
     OnlyBefore,
     OnlyAfter,
+}
+
+/// How it is known that two tables are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EqualBy {
+    /// The digests that the two records hold.
+    Digest,
+    /// Also the rows that the lake holds of the run before.
+    Content,
+}
+
+/// A table with the snapshot that the record names by its manifest, and not by its content.
+#[derive(Clone, Debug)]
+pub enum Altered {
+    Unreadable(String),
+    Content {
+        digest: String,
+        /// From what the lake holds to what the run after wrote.
+        difference: Box<TableDifference>,
+    },
 }
 
 /// A snapshot that a record names and the lake no longer holds.
@@ -35,8 +56,15 @@ pub struct Gone {
     pub run: RunId,
     pub table: String,
     pub recorded: String,
-    /// What the lake holds under the table's name instead.
-    pub now: Option<String>,
+    pub now: Instead,
+}
+
+/// What the lake holds under the table's name instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instead {
+    Nothing,
+    Snapshot(String),
+    Unreadable(String),
 }
 
 /// A run, and the lake where its tables are.
@@ -54,11 +82,52 @@ fn outputs(record: &RunRecord) -> Outputs<'_> {
 }
 
 /// The tables of both runs, matched by node and port: in the order of the run before, then those that only the run
-/// after has.
+/// after has. Tables with equal snapshots are not read.
 ///
 /// # Errors
 /// When a table that is there cannot be read.
 pub fn compare_tables(before: RunIn<'_>, after: RunIn<'_>) -> Result<Vec<TableComparison>, LakeError> {
+    matched(before, after, verdict)
+}
+
+/// The same, for a run and its replay: what the lake still holds of the run is read in any case, so that a table which
+/// someone has changed behind the lake's back is not taken for what the run wrote.
+///
+/// # Errors
+/// When a table of the replay cannot be read.
+pub fn compare_replayed(before: RunIn<'_>, after: RunIn<'_>) -> Result<Vec<TableComparison>, LakeError> {
+    matched(before, after, |before, after| {
+        let stored = match find(before.0, before.1) {
+            Ok(it) => it,
+            Err(gone) => match gone.now {
+                Instead::Unreadable(why) => return Ok(Verdict::Altered(Altered::Unreadable(why))),
+                Instead::Nothing | Instead::Snapshot(_) => return verdict(before, after),
+            },
+        };
+        match before.0.lake.content_digest(&stored) {
+            Ok(it) if it == stored.snapshot && before.1.snapshot == after.1.snapshot => {
+                Ok(Verdict::Equal(EqualBy::Content))
+            }
+            Ok(it) if it == stored.snapshot => verdict(before, after),
+            Ok(it) => {
+                let Ok(replayed) = find(after.0, after.1) else { return verdict(before, after) };
+                let difference = tidemill_lake::compare((before.0.lake, &stored), (after.0.lake, &replayed))?;
+                let difference = Box::new(difference);
+                Ok(Verdict::Altered(Altered::Content { digest: it.to_string(), difference }))
+            }
+            Err(e) => Ok(Verdict::Altered(Altered::Unreadable(e.to_string()))),
+        }
+    })
+}
+
+/// A table of a run.
+type Of<'a> = (RunIn<'a>, &'a TableRecord);
+
+fn matched(
+    before: RunIn<'_>,
+    after: RunIn<'_>,
+    verdict: impl Fn(Of<'_>, Of<'_>) -> Result<Verdict, LakeError>,
+) -> Result<Vec<TableComparison>, LakeError> {
     let (of_before, of_after) = (outputs(before.record), outputs(after.record));
     let mut found = Vec::new();
     for node in &before.record.nodes {
@@ -91,12 +160,9 @@ fn comparison(
     TableComparison { node: node.to_owned(), port, before: before.cloned(), after: after.cloned(), verdict }
 }
 
-fn verdict(
-    before: (RunIn<'_>, &TableRecord),
-    after: (RunIn<'_>, &TableRecord),
-) -> Result<Verdict, LakeError> {
+fn verdict(before: Of<'_>, after: Of<'_>) -> Result<Verdict, LakeError> {
     if before.1.snapshot == after.1.snapshot {
-        return Ok(Verdict::Equal);
+        return Ok(Verdict::Equal(EqualBy::Digest));
     }
     match (find(before.0, before.1), find(after.0, after.1)) {
         (Ok(left), Ok(right)) => {
@@ -110,15 +176,16 @@ fn verdict(
 /// The table with the snapshot that the record names.
 fn find(run: RunIn<'_>, table: &TableRecord) -> Result<Manifest, Box<Gone>> {
     let folder = WindowFolder::of(&run.record.window);
-    // One that cannot be read is as good as gone.
-    let manifest = run.lake.manifest(&folder, &TableName(table.table.clone())).ok().flatten();
-    let now = manifest.as_ref().map(|it| it.snapshot.to_string());
-    manifest.filter(|it| it.snapshot.to_string() == table.snapshot).ok_or_else(|| {
-        Box::new(Gone {
-            run: run.record.run.clone(),
-            table: table.table.clone(),
-            recorded: table.snapshot.clone(),
-            now,
-        })
-    })
+    let now = match run.lake.manifest(&folder, &TableName(table.table.clone())) {
+        Ok(Some(it)) if it.snapshot.to_string() == table.snapshot => return Ok(it),
+        Ok(Some(it)) => Instead::Snapshot(it.snapshot.to_string()),
+        Ok(None) => Instead::Nothing,
+        Err(e) => Instead::Unreadable(e.to_string()),
+    };
+    Err(Box::new(Gone {
+        run: run.record.run.clone(),
+        table: table.table.clone(),
+        recorded: table.snapshot.clone(),
+        now,
+    }))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidemill_lake::{Lake, LakeError};
+use tidemill_lake::LakeError;
 
 use crate::compare::{RunIn, TableComparison, compare_tables};
 use crate::record::{NodeRecord, NodeState, RunRecord};
@@ -34,12 +34,12 @@ pub struct RunDifference {
     pub tables: Vec<TableComparison>,
 }
 
-/// Compares two runs of one lake.
+/// Compares two runs, of one lake or of two.
 ///
 /// # Errors
 /// When a table that is there cannot be read.
-pub fn diff_runs(before: &RunRecord, after: &RunRecord, lake: &Lake) -> Result<RunDifference, LakeError> {
-    let of = |record| RunIn { record, lake };
+pub fn diff_runs(in_before: RunIn<'_>, in_after: RunIn<'_>) -> Result<RunDifference, LakeError> {
+    let (before, after) = (in_before.record, in_after.record);
     Ok(RunDifference {
         pipeline: before.pipeline_text != after.pipeline_text,
         parameters: changes(before, after, |it| {
@@ -67,7 +67,7 @@ pub fn diff_runs(before: &RunRecord, after: &RunRecord, lake: &Lake) -> Result<R
         outcomes: changes(before, after, |it| {
             it.nodes.iter().map(|it| (it.node.clone(), outcome(it))).collect()
         }),
-        tables: compare_tables(of(before), of(after))?,
+        tables: compare_tables(in_before, in_after)?,
     })
 }
 

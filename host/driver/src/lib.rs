@@ -26,7 +26,9 @@ pub use catalog::Components;
 pub use check::{
     Check, CheckObserver, CheckVerdict, Finding, FindingKind, LeakingInput, NodeCheck, Shown, Tiles,
 };
-pub use compare::{Gone, RunIn, TableComparison, Verdict, compare_tables};
+pub use compare::{
+    Altered, EqualBy, Gone, Instead, RunIn, TableComparison, Verdict, compare_replayed, compare_tables,
+};
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};

@@ -350,35 +350,44 @@ impl Comparison {
 
     fn removed(&mut self, side: &Side, rows: Range<usize>) {
         self.difference.rows_removed += rows.len() as u64;
-        let index = self.index.as_ref().map(|(it, _)| it.text(side.batch(), rows.start));
-        let row = RowPlace { before: Some(side.number(rows.start)), after: None, index };
-        let text = row_text(side.batch(), rows.start);
-        self.first(self.step, FirstDifference { row, column: None, before: Some(text), after: None });
+        if self.is_first(self.step) {
+            let index = self.index.as_ref().map(|(it, _)| it.text(side.batch(), rows.start));
+            let row = RowPlace { before: Some(side.number(rows.start)), after: None, index };
+            let before = Some(row_text(side.batch(), rows.start));
+            self.first(self.step, FirstDifference { row, column: None, before, after: None });
+        }
         self.step += rows.len() as u64;
     }
 
     fn added(&mut self, side: &Side, rows: Range<usize>) {
         self.difference.rows_added += rows.len() as u64;
-        let index = self.index.as_ref().map(|(_, it)| it.text(side.batch(), rows.start));
-        let row = RowPlace { before: None, after: Some(side.number(rows.start)), index };
-        let text = row_text(side.batch(), rows.start);
-        self.first(self.step, FirstDifference { row, column: None, before: None, after: Some(text) });
+        if self.is_first(self.step) {
+            let index = self.index.as_ref().map(|(_, it)| it.text(side.batch(), rows.start));
+            let row = RowPlace { before: None, after: Some(side.number(rows.start)), index };
+            let after = Some(row_text(side.batch(), rows.start));
+            self.first(self.step, FirstDifference { row, column: None, before: None, after });
+        }
         self.step += rows.len() as u64;
     }
 
+    /// Asked before a row is put into words, which takes longer than comparing it.
+    fn is_first(&self, step: u64) -> bool {
+        self.first_step.is_none_or(|it| step < it)
+    }
+
     fn first(&mut self, step: u64, difference: FirstDifference) {
-        if self.first_step.is_none_or(|it| step < it) {
+        if self.is_first(step) {
             self.first_step = Some(step);
             self.difference.first = Some(difference);
         }
     }
 
     fn compare_values(&mut self, before: &Side, after: &Side, run: Run) -> Result<(), LakeError> {
-        let index = self.index.as_ref().map(|(it, _)| it.clone());
+        let index = self.index.as_ref().map(|(it, _)| it);
         let place = |offset: usize| RowPlace {
             before: Some(before.number(run.left + offset)),
             after: Some(after.number(run.right + offset)),
-            index: index.as_ref().map(|it| it.text(before.batch(), run.left + offset)),
+            index: index.map(|it| it.text(before.batch(), run.left + offset)),
         };
         let rows = columns::Rows {
             left: before.batch(),
@@ -386,10 +395,10 @@ impl Comparison {
             from: (run.left, run.right),
             length: run.length,
         };
-        let first = self.pairs.compare(&rows, &place).map_err(|e| {
-            let table = self.table.clone();
-            LakeError::arrow(&table, "compare values", &e)
-        })?;
+        let first = self
+            .pairs
+            .compare(&rows, &place)
+            .map_err(|e| LakeError::arrow(&self.table, "compare values", &e))?;
         if let Some((offset, difference)) = first {
             self.first(run.step + offset as u64, difference);
         }

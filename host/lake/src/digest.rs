@@ -13,6 +13,18 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use tidemill_plan::Digest;
 
+use crate::{Lake, LakeError, Manifest, ReadOptions};
+
+/// The digest of what is stored of a table, which its manifest's snapshot should be.
+pub(crate) fn digest_of(lake: &Lake, manifest: &Manifest) -> Result<Digest, LakeError> {
+    let mut reader = lake.reader(manifest, ReadOptions::default())?;
+    let mut content = ContentDigest::new(&manifest.schema);
+    while let Some(batch) = reader.next_batch()? {
+        content.update(&batch).map_err(|e| LakeError::arrow(&manifest.table, "digest", &e))?;
+    }
+    Ok(content.finish(manifest.time_index.as_deref(), &manifest.identifiers))
+}
+
 /// Feeds on batches in order.
 #[derive(Debug)]
 pub(crate) struct ContentDigest {

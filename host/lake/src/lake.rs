@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tidemill_plan::TableName;
+use tidemill_plan::{Digest, TableName};
 
 use crate::cache::{Cache, CacheUse, Decoded};
 use crate::files::{Disk, Files};
@@ -257,6 +257,11 @@ impl Lake {
     /// The last time of each identifier, sorted by identifiers: how far the table has come.
     pub fn progress_of(&self, manifest: &Manifest) -> Result<Vec<KeyProgress>, LakeError> {
         crate::progress::progress_of(self, manifest)
+    }
+
+    /// The digest of what is stored: another than the manifest's snapshot where someone else has written into the files.
+    pub fn content_digest(&self, manifest: &Manifest) -> Result<Digest, LakeError> {
+        crate::digest::digest_of(self, manifest)
     }
 
     #[must_use]
