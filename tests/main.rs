@@ -9,6 +9,7 @@ mod kill;
 mod larger_than_memory;
 mod limits;
 mod program;
+mod proofs;
 mod readme;
 mod reuse;
 mod sources;
