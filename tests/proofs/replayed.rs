@@ -304,6 +304,35 @@ fn what_a_run_added_to_cannot_be_put_back() {
     bench.run(&["--deps-only", "copy", "--force"]);
     let before = before.as_str().expect("a snapshot");
     bench.refused(&["replay", "last"], &["error[replay-continued]", "`days`", before, "to mend", "--node"]);
+    let writer = bench.json(&["runs", "show"]);
+    bench.run(&["--deps-only", "copy"]);
+    bench.refused(&["replay", "last"], &["error[replay-continued]", before]);
+    bench.done(&["clean", "--run", id(&writer), "--yes"]);
+    let gone = format!("run `{}`, which wrote it, is gone", id(&writer));
+    bench.refused(&["replay", "last"], &["error[replay-continued]", &gone, "to mend"]);
+}
+
+#[test]
+fn a_node_that_fails_when_it_is_replayed_is_no_equal_one() {
+    let bench = Bench::example("hello");
+    let record = bench.run(&[]);
+    // A limit is no part of what a node is: the plan stays the same.
+    edit_record(&bench, id(&record), |it| {
+        let text = it["pipeline_text"].as_str().expect("a text");
+        it["pipeline_text"] = format!("{text}limits = {{ fuel = 1 }}\n").into();
+    });
+    let replayed = replay(&bench, &["last"], 1);
+    assert_eq!((&replayed["state"], &replayed["equal"]), (&"failed".into(), &false.into()));
+    assert_eq!(
+        (&replayed["errors"][0]["node"], &replayed["errors"][0]["error"]["code"]),
+        (&"anomaly".into(), &"fuel-limit".into())
+    );
+    let verdict = |node: &str, it: &str| (node.to_owned(), it.to_owned());
+    assert_eq!(verdicts(&replayed), [verdict("temperatures", "equal"), verdict("anomaly", "only-before")]);
+    bench.fails(
+        &["replay", "last"],
+        &["error[fuel-limit]", "in: node `anomaly`, attempt 1", "to mend", "different: 1 of 2 tables"],
+    );
 }
 
 #[test]

@@ -121,15 +121,8 @@ fn report(
             table_view::print_lines(&lines)?;
         }
     }
-    for node in &replayed.nodes {
-        if let Some(error) = &node.error {
-            crate::complain::talk!(
-                "error[{}]: {}\n  in: node `{}`, which had ended well",
-                error.code,
-                error.what,
-                node.node
-            );
-        }
+    for line in replayed.nodes.iter().flat_map(runs::error_lines) {
+        crate::complain::talk!("{line}");
     }
     say_summary(replay, replayed, tables, equal);
     Ok(if same { Ending::Done } else { Ending::Failed })

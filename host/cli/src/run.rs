@@ -19,7 +19,7 @@ use crate::args::{PlanOf, RunArgs};
 use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
-use crate::{Ending, lake_dir, params, quantity, table_view};
+use crate::{Ending, lake_dir, params, quantity, runs, table_view};
 
 /// A plan with all that is needed to run it.
 pub(crate) struct Planned {
@@ -264,18 +264,9 @@ fn say_summary(args: &RunArgs, record: &RunRecord) {
     let number = |state: NodeState| record.nodes.iter().filter(|it| it.state == state).count();
     let (computed, reused) = (number(NodeState::Computed), number(NodeState::Reused));
     let elapsed = quantity::duration(record.took().unwrap_or_default());
-    let failed = record.nodes.iter().filter_map(|it| Some((it, it.error.as_ref()?)));
-    for (node, it) in failed.take(NODES_SHOWN) {
-        crate::complain::talk!(
-            "error[{}]: {}\n  in: node `{}`, attempt {}",
-            it.code,
-            it.what,
-            node.node,
-            node.attempts
-        );
-        if !it.mend.is_empty() {
-            crate::complain::talk!("  to mend: {}", it.mend);
-        }
+    let failed = record.nodes.iter().filter(|it| it.error.is_some()).take(NODES_SHOWN);
+    for line in failed.flat_map(runs::error_lines) {
+        crate::complain::talk!("{line}");
     }
     let run = match &record.from {
         Some(it) => format!("{}, from {it}", record.run),

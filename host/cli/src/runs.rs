@@ -319,8 +319,8 @@ fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
                 quantity::time(whole(it.began_at, 1_000_000)),
                 it.took().map(quantity::duration).unwrap_or_default(),
             ];
-            // A table that was there already cost nothing that could be told.
-            if it.outcome != AttemptOutcome::Reused {
+            // Of others nothing was measured.
+            if matches!(it.outcome, AttemptOutcome::Computed | AttemptOutcome::Failed) {
                 let memory = node.task.as_ref().map(|_| quantity::bytes(it.memory_peak_bytes));
                 cells.extend([
                     memory.unwrap_or_default(),
@@ -342,17 +342,24 @@ fn print_attempts(record: &RunRecord) -> anyhow::Result<()> {
     table_view::print_after(&header[..columns], rows)
 }
 
-/// As the run itself told them.
 fn print_errors(record: &RunRecord) -> anyhow::Result<()> {
     for node in &record.nodes {
-        let Some(it) = &node.error else { continue };
-        let mut lines = vec![
-            String::new(),
-            format!("error[{}]: {}", it.code, it.what),
-            format!("  in: node `{}`, attempt {}", node.node, node.attempts),
-        ];
-        lines.extend((!it.mend.is_empty()).then(|| format!("  to mend: {}", it.mend)));
-        table_view::print_lines(&lines)?;
+        let lines = error_lines(node);
+        if !lines.is_empty() {
+            table_view::print_lines(&[String::new()])?;
+            table_view::print_lines(&lines)?;
+        }
     }
     Ok(())
+}
+
+/// Why a node failed: what, where, how to mend. None where it did not.
+pub(crate) fn error_lines(node: &NodeRecord) -> Vec<String> {
+    let Some(it) = &node.error else { return Vec::new() };
+    let mut lines = vec![
+        format!("error[{}]: {}", it.code, it.what),
+        format!("  in: node `{}`, attempt {}", node.node, node.attempts),
+    ];
+    lines.extend((!it.mend.is_empty()).then(|| format!("  to mend: {}", it.mend)));
+    lines
 }

@@ -10,6 +10,7 @@ use tidemill_plan::{Plan, PlanNode, Provenance, Work, WriteMode};
 
 use crate::catalog::Components;
 use crate::record::{NodeRecord, NodeState, ParameterRecord, RunId, RunRecord, since};
+use crate::replay::with_what_they_read;
 
 /// Of the host that ran it, as `tidemill --version` says.
 pub(crate) const HOST: &str = env!("CARGO_PKG_VERSION");
@@ -232,15 +233,7 @@ pub(crate) fn note_surroundings(
     lake: &Lake,
     base: &Path,
 ) {
-    let mut wanted = selected.to_vec();
-    // Members stand before their consumers.
-    for position in (0..plan.nodes.len()).rev() {
-        if wanted[position] {
-            for it in plan.nodes[position].inputs.iter().flat_map(|it| &it.members) {
-                wanted[it.node] = true;
-            }
-        }
-    }
+    let wanted = with_what_they_read(plan, selected.to_vec());
     let folder = WindowFolder::of(&plan.window);
     for (position, node) in plan.nodes.iter().enumerate() {
         if let Work::Source(spec) = &node.work

@@ -167,19 +167,19 @@ impl Replay {
         for (node, then) in self.adding() {
             for table in &then.tables {
                 let before = if table.written_by == self.record.run.0 {
-                    then.continued.get(&table.port).cloned()
+                    then.continued.get(&table.port).map(|it| format!("snapshot `{it}`"))
                 } else {
                     let writer = writers.entry(&table.written_by).or_insert_with(|| {
                         RunRecord::load(runs, &crate::RunId(table.written_by.clone())).ok()
                     });
                     match writer {
-                        Some(it) => continued_in(it, &table.table),
-                        None => Some("unknown, since the run that wrote it is no longer recorded".to_owned()),
+                        Some(it) => continued_in(it, &table.table).map(|it| format!("snapshot `{it}`")),
+                        None => Some(format!("run `{}`, which wrote it, is gone", table.written_by)),
                     }
                 };
                 if let Some(before) = before {
                     let what = format!(
-                        "node `{}` added to a table that was there before (snapshot `{before}`), which cannot be put back",
+                        "node `{}` added to a table that was there before ({before}), which cannot be put back",
                         node.name
                     );
                     let mend =
@@ -339,7 +339,11 @@ fn select(record: &RunRecord, plan: &Plan, node: Option<&str>) -> Result<Vec<boo
     if !targets.contains(&true) {
         return Err(nothing(format!("no node of run `{}` ended well", record.run)));
     }
-    let mut selected = targets;
+    Ok(with_what_they_read(plan, targets))
+}
+
+/// These nodes, and all that they need.
+pub(crate) fn with_what_they_read(plan: &Plan, mut selected: Vec<bool>) -> Vec<bool> {
     // Members stand before their consumers.
     for position in (0..plan.nodes.len()).rev() {
         if selected[position] {
@@ -348,7 +352,7 @@ fn select(record: &RunRecord, plan: &Plan, node: Option<&str>) -> Result<Vec<boo
             }
         }
     }
-    Ok(selected)
+    selected
 }
 
 #[cfg(test)]
