@@ -77,8 +77,8 @@ pub(crate) fn first_lines(it: &TableComparison) -> Vec<String> {
         Verdict::Altered(Altered::Unreadable(why)) => lines.push(format!("  {why}")),
         Verdict::Altered(Altered::Content { difference, .. }) => lines.extend(difference_lines(difference)),
         Verdict::Gone(gone) => lines.extend(gone.iter().map(|it| format!("  {}", gone_line(it)))),
-        Verdict::OnlyBefore => lines.push("  it was not written again".to_owned()),
-        Verdict::OnlyAfter => lines.push("  it was not there before".to_owned()),
+        Verdict::OnlyBefore => lines.push("  only the first run has it".to_owned()),
+        Verdict::OnlyAfter => lines.push("  only the second run has it".to_owned()),
     }
     lines
 }
