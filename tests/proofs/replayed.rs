@@ -360,12 +360,15 @@ fn a_record_that_does_not_give_its_run_is_not_replayed() {
 }
 
 #[test]
-fn a_sweep_is_repeated_by_its_own_command() {
+fn a_sweep_is_marked_and_no_run_goes_on_from_it() {
     let bench = Bench::example("etf-replicator");
     let sweep = ["sweep", ".", "--grid", "in_window=60,120", "--measure", "te=stats.tracking_error"];
     bench.done(&sweep);
     let runs = bench.json(&["runs"]);
     assert_eq!(runs[0]["is_sweep"], true);
-    bench.refused(&["replay", "last"], &["error[run-is-sweep]", id(&runs[0]), "to mend", "tidemill sweep"]);
-    bench.refused(&["run", "--from", "last"], &["error[run-is-sweep]", "to mend", "--params"]);
+    assert!(bench.done(&["runs"]).stdout.contains("sweep"));
+    bench.refused(
+        &["run", "--from", "last"],
+        &["error[run-is-sweep]", id(&runs[0]), "to mend", "tidemill replay", "--params"],
+    );
 }

@@ -62,6 +62,7 @@ fn plan_args(args: &CheckArgs) -> PlanOf {
     PlanOf {
         pipeline: Some(args.pipeline.clone()),
         from: None,
+        folder: None,
         params: args.params.clone(),
         sets: args.sets.clone(),
         start: args.start.clone(),

@@ -24,6 +24,7 @@ mod show;
 mod sweep;
 mod sweep_compare;
 mod sweep_progress;
+mod sweep_replay;
 mod sweep_results;
 mod table_view;
 mod tables;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidemill_driver::{
-    EqualBy, LocalOptions, NodeState, OnFailure, Replay, Reuse, RunIn, RunRecord, RunState, TableComparison,
-    Verdict, compare_replayed,
+    EqualBy, LocalOptions, NodeState, OnFailure, Replay, Reuse, RunId, RunIn, RunRecord, RunState,
+    TableComparison, Verdict, compare_replayed, find_run, find_sweep,
 };
 use tidemill_lake::Lake;
 use tidemill_plan::{Code, PlanNode, Problem};
@@ -16,11 +16,14 @@ use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
 use crate::run::{cancel_on_signal, sandbox};
-use crate::{Ending, difference, lake_dir, quantity, runs, table_view};
+use crate::{Ending, difference, lake_dir, quantity, runs, sweep_replay, table_view};
 
 pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     let machine = this_machine();
     let jobs = (machine.cpus_milli / 1000).max(1);
+    if let Some(sweep) = sweep_of(args)? {
+        return sweep_replay::replay(args, &sweep);
+    }
     let record = runs::load(&args.lake.dir, &args.run)?;
     let record = match &args.folder {
         Some(it) => record.moved_to(it),
@@ -65,8 +68,17 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     report(args, &replay, &ended.record, &tables)
 }
 
+/// The sweep that is meant, if one is: its points were perhaps all known, so that there is no run of its id.
+fn sweep_of(args: &ReplayArgs) -> anyhow::Result<Option<RunId>> {
+    lake_dir::require(&args.lake.dir)?;
+    match find_run(&args.lake.dir, &args.run) {
+        Ok(run) => Ok(RunRecord::load(&args.lake.dir, &run).ok().filter(|it| it.is_sweep).map(|it| it.run)),
+        Err(_) => Ok(find_sweep(&args.lake.dir, &args.run).ok()),
+    }
+}
+
 /// Another lake than the run's: a replay must not write over what it is compared with.
-fn open_into(args: &ReplayArgs) -> anyhow::Result<Lake> {
+pub(crate) fn open_into(args: &ReplayArgs) -> anyhow::Result<Lake> {
     let Some(into) = &args.into else { return Ok(Lake::in_memory()) };
     let same =
         |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));

@@ -44,8 +44,9 @@ pub use record::{
 };
 pub use replay::Replay;
 pub use sweep::{
-    AxisRecord, MeasureRecord, PointRow, PointState, RESULT_COLUMNS, SharedNode, SourceRecord, SweepCounts,
-    SweepEnded, SweepObserver, SweepOptions, SweepRecord, SweepRun, TaskRecord, best, find_sweep,
-    list_sweeps, load_rows, remove_sweep, results_batch,
+    AxisRecord, MeasureRecord, PointDifference, PointRow, PointState, RESULT_COLUMNS, SharedNode,
+    SourceRecord, SweepCounts, SweepEnded, SweepObserver, SweepOptions, SweepRecord, SweepReplay,
+    SweepReplayed, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows, remove_sweep,
+    results_batch,
 };
 pub use tidemill_engine::OnFailure;

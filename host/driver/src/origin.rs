@@ -217,6 +217,15 @@ pub(crate) fn component_records(plan: &Plan, components: &Components) -> Vec<Com
     records.into_values().collect()
 }
 
+/// Had the pipeline's folder been another: what lay in the one lies in the other.
+pub(crate) fn move_components(components: &mut [ComponentRecord], before: &str, after: &str) {
+    for it in components {
+        if let Ok(inside) = Path::new(&it.path).strip_prefix(before) {
+            it.path = Path::new(after).join(inside).display().to_string();
+        }
+    }
+}
+
 /// As far as the current folder is known; symbolic links stay as the user made them.
 pub(crate) fn absolute(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());

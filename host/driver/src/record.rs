@@ -12,7 +12,7 @@ use crate::catalog::Components;
 use crate::failure::DriverError;
 use crate::origin::{
     AttemptRecord, ComponentRecord, FileRecord, HOST, LimitsRecord, Lineage, ResourcesRecord, absolute,
-    component_records, node_record, parameter_records,
+    component_records, move_components, node_record, parameter_records,
 };
 
 /// Of the record's shape; a record of a newer one is not read. 2 added what a replay needs.
@@ -226,6 +226,19 @@ impl NodeRecord {
     }
 }
 
+/// The folder that a record's paths are relative to; `whose` names the record.
+pub(crate) fn folder_of(whose: &str, folder: &str) -> Result<PathBuf, DriverError> {
+    let path = PathBuf::from(folder);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let what = format!(
+        "the folder `{folder}`, which the sources and components of {whose} are relative to, is gone"
+    );
+    let mend = "say where it is now with `--folder DIR`, or put it back where it was";
+    Err(Problem::new(Code("run-folder-gone"), what, mend).into())
+}
+
 impl RunRecord {
     pub(crate) fn begin(of: Beginning<'_>) -> Self {
         let nodes = of.plan.nodes.iter().zip(of.selected);
@@ -269,32 +282,19 @@ impl RunRecord {
         if self.is_sweep {
             let what = format!("run `{}` is a sweep: its nodes belong to many points", self.run);
             let mend = format!(
-                "repeat all of it by its command (`tidemill sweep show {0}`) with `--force` and compare by `tidemill sweep compare {0} last`; repeat a point by `tidemill sweep best {0} --best-to FILE` and `tidemill run --params FILE`",
+                "`tidemill replay {0}` repeats all of it; take a point by `tidemill sweep best {0} --best-to FILE` and `tidemill run --params FILE`",
                 self.run
             );
             return Err(Problem::new(Code("run-is-sweep"), what, mend).into());
         }
-        let folder = PathBuf::from(&self.folder);
-        if !folder.is_dir() {
-            let what = format!(
-                "the folder `{}`, which the sources and components of run `{}` are relative to, is gone",
-                self.folder, self.run
-            );
-            let mend = "say where it is now with `--folder DIR`, or put it back where it was";
-            return Err(Problem::new(Code("run-folder-gone"), what, mend).into());
-        }
-        Ok(folder)
+        folder_of(&format!("run `{}`", self.run), &self.folder)
     }
 
     /// The record of the same run, had its pipeline's folder been this one: what lay in the one lies in the other.
     #[must_use]
     pub fn moved_to(mut self, folder: &Path) -> Self {
         let before = std::mem::replace(&mut self.folder, absolute(folder));
-        for it in &mut self.components {
-            if let Ok(inside) = Path::new(&it.path).strip_prefix(&before) {
-                it.path = Path::new(&self.folder).join(inside).display().to_string();
-            }
-        }
+        move_components(&mut self.components, &before, &self.folder);
         self
     }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use tidemill_lake::{Lake, SourceError, WindowFolder};
 use tidemill_plan::{
-    Code, Digest, Machine, Pipeline, Plan, PlanNode, Problem, Request, Selection, Work, WriteMode,
+    Code, Digest, Machine, Pipeline, Plan, PlanNode, Problem, Request, Selection, SourceSpec, Work, WriteMode,
 };
 use tidemill_sandbox::Sandbox;
 
 use crate::catalog::Components;
 use crate::local::{LocalOptions, LocalRun};
-use crate::origin::{FileRecord, Lineage, file_records, node_record};
+use crate::origin::{ComponentRecord, FileRecord, Lineage, file_records, node_record};
 use crate::record::{NodeRecord, NodeState, RunRecord};
 
 /// A run that can be repeated: all that it used is as it was.
@@ -44,7 +44,7 @@ impl Replay {
             let what = format!("run `{}` has not ended yet", record.run);
             return Err(vec![Problem::new(Code("run-not-over"), what, "wait until it ends")]);
         }
-        let changed = changed_components(&record);
+        let changed = changed_components(&record.components);
         // What a changed component brings about is no news beside that it has changed.
         let or_changed = |problems: Vec<Problem>| {
             if changed.is_empty() { problems } else { changed.values().cloned().collect() }
@@ -146,16 +146,7 @@ impl Replay {
         let mut problems = Vec::new();
         for (node, then) in self.chosen() {
             let Work::Source(spec) = &node.work else { continue };
-            match tidemill_lake::source_files(spec, &self.base) {
-                Ok(now) => {
-                    let now = file_records(&now, &self.base);
-                    problems.extend(changed_files(&node.name, &then.files, &now));
-                }
-                Err(SourceError::Missing { .. }) => {
-                    problems.extend(changed_files(&node.name, &then.files, &[]));
-                }
-                Err(e) => problems.push(Problem::new(e.code(), e.to_string(), e.mend())),
-            }
+            problems.extend(changed_source(&node.name, spec, &self.base, &then.files));
         }
         problems
     }
@@ -205,9 +196,9 @@ fn some_or(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
 }
 
 /// By reference.
-fn changed_components(record: &RunRecord) -> BTreeMap<String, Problem> {
+pub(crate) fn changed_components(components: &[ComponentRecord]) -> BTreeMap<String, Problem> {
     let mut problems = BTreeMap::new();
-    for it in &record.components {
+    for it in components {
         let (code, what) = match std::fs::read(&it.path) {
             Ok(bytes) => {
                 let now = Digest::of(&bytes).to_string();
@@ -254,8 +245,22 @@ fn components_in_use(
     problems.into_values().collect()
 }
 
+/// What of a source's files is not as it was.
+pub(crate) fn changed_source(
+    node: &str,
+    spec: &SourceSpec,
+    base: &Path,
+    then: &[FileRecord],
+) -> Vec<Problem> {
+    match tidemill_lake::source_files(spec, base) {
+        Ok(now) => changed_files(node, then, &file_records(&now, base)),
+        Err(SourceError::Missing { .. }) => changed_files(node, then, &[]),
+        Err(e) => vec![Problem::new(e.code(), e.to_string(), e.mend())],
+    }
+}
+
 /// By path: files are read in the order of their paths.
-fn changed_files(source: &str, then: &[FileRecord], now: &[FileRecord]) -> Vec<Problem> {
+pub(crate) fn changed_files(source: &str, then: &[FileRecord], now: &[FileRecord]) -> Vec<Problem> {
     let by_path = |files: &[FileRecord]| -> BTreeMap<String, String> {
         files.iter().map(|it| (it.path.clone(), it.digest.clone())).collect()
     };

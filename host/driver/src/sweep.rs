@@ -4,6 +4,7 @@
 mod journal;
 mod measure;
 mod record;
+mod replay;
 mod results;
 mod sink;
 
@@ -20,9 +21,11 @@ use crate::failure::DriverError;
 use crate::local::{Canceller, LocalOptions, LocalRun};
 use crate::log_file::now_ns;
 use crate::observer::Quiet;
+use crate::origin::file_records;
 use crate::record::{NodeState, RunId, RunRecord, RunState};
 
 pub use record::{AxisRecord, MeasureRecord, SharedNode, SourceRecord, SweepCounts, SweepRecord, TaskRecord};
+pub use replay::{PointDifference, SweepReplay, SweepReplayed};
 pub use results::{
     PointRow, PointState, RESULT_COLUMNS, best, find_sweep, list_sweeps, load_rows, remove_sweep,
     results_batch,
@@ -213,6 +216,7 @@ fn codes(plan: &SweepPlan, base: &Path) -> Result<(Vec<Digest>, Vec<SourceRecord
                     node: node.name.clone(),
                     path: spec.path.clone(),
                     digest: digest.to_string(),
+                    files: file_records(&files, base),
                 });
                 digest
             }

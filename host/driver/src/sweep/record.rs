@@ -11,6 +11,7 @@ use super::SweepRun;
 use super::results::{PointRow, PointState};
 use crate::failure::DriverError;
 use crate::log_file::now_ns;
+use crate::origin::{ComponentRecord, FileRecord, HOST, absolute, component_records, move_components};
 use crate::record::{RunId, RunState};
 
 /// Of the record's shape; a record of a newer one is not read.
@@ -26,8 +27,17 @@ pub struct SweepRecord {
     pub summary: String,
     /// As it was named on the command line.
     pub file: String,
+    /// Absolute folder of the pipeline file.
+    #[serde(default)]
+    pub folder: String,
+    /// Of the pipeline file.
+    #[serde(default)]
+    pub pipeline_text: String,
     pub command: String,
     pub host_version: String,
+    /// Version of the contract between host and task.
+    #[serde(default)]
+    pub contract: String,
     pub state: RunState,
     pub pid: u32,
     /// When that process began; see the record of a run.
@@ -46,6 +56,9 @@ pub struct SweepRecord {
     /// Those that are not swept.
     pub parameters: BTreeMap<String, Value>,
     pub components: Vec<TaskRecord>,
+    /// The same by what nodes call them, and where they lie.
+    #[serde(default)]
+    pub component_files: Vec<ComponentRecord>,
     pub sources: Vec<SourceRecord>,
     /// Tables of a point that are measured, as `node` or `node.port`.
     pub tables: Vec<String>,
@@ -77,7 +90,10 @@ pub struct TaskRecord {
 pub struct SourceRecord {
     pub node: String,
     pub path: String,
+    /// Of all its files.
     pub digest: String,
+    #[serde(default)]
+    pub files: Vec<FileRecord>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,8 +146,11 @@ impl SweepRecord {
             pipeline: plan.plan.pipeline.clone(),
             summary: plan.plan.summary.clone(),
             file: options.local.file.clone(),
+            folder: absolute(&options.local.base),
+            pipeline_text: plan.plan.text.to_string(),
             command: options.command.clone(),
-            host_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host_version: HOST.to_owned(),
+            contract: tidemill_sandbox::CONTRACT.to_owned(),
             state: RunState::Running,
             pid: std::process::id(),
             pid_began: crate::process::began(std::process::id()),
@@ -162,6 +181,7 @@ impl SweepRecord {
                 .into_iter()
                 .map(|(task, digest)| TaskRecord { task: task.to_owned(), digest })
                 .collect(),
+            component_files: component_records(&plan.plan, run.components),
             sources: run.sources.clone(),
             tables,
             counts: SweepCounts {
@@ -190,6 +210,14 @@ impl SweepRecord {
             }
             RunState::Running | RunState::Succeeded | RunState::Failed => RunState::Succeeded,
         };
+    }
+
+    /// The record of the same sweep, had its pipeline's folder been this one.
+    #[must_use]
+    pub fn moved_to(mut self, folder: &Path) -> Self {
+        let before = std::mem::replace(&mut self.folder, absolute(folder));
+        move_components(&mut self.component_files, &before, &self.folder);
+        self
     }
 
     /// Whether its process died before it could say how the sweep ended.

@@ -333,9 +333,5 @@ fn a_knowledge_time_must_be_a_time_that_each_row_has_once() {
         known,
         "source-duplicate: source `p.csv`, column `date`, row 2: index `2020-01-01, 2020-01-02` is there twice",
     );
-    refused(
-        "date,x\n2020-01-01,1\n",
-        known,
-        "source-column-missing: source `p.csv`: there is no column `known`",
-    );
+    refused("date,x\n2020-01-01,1\n", known, "source-column-missing: source `p.csv` has no column `known`");
 }
