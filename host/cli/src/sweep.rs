@@ -107,7 +107,7 @@ fn finish(args: &SweepRunArgs, planned: &Planned, ended: &SweepEnded) -> anyhow:
     // Whoever reads stdout may have gone away; that changes nothing about how the sweep ended.
     match print(args, record, shown) {
         Err(error) if !crate::complain::is_broken_pipe(&error) => return Err(error),
-        _ => say_summary(args, record, rows),
+        _ => say_summary(args, ended),
     }
     Ok(())
 }
@@ -126,8 +126,9 @@ fn results_file(args: &SweepRunArgs, record: &SweepRecord) -> Option<PathBuf> {
     is_kept.then(|| args.lake.dir.join("sweeps").join(&record.sweep.0).join("results.parquet"))
 }
 
-fn say_summary(args: &SweepRunArgs, record: &SweepRecord, rows: &[PointRow]) {
+fn say_summary(args: &SweepRunArgs, ended: &SweepEnded) {
     const FAILURES_SHOWN: usize = 3;
+    let SweepEnded { record, rows, unsaved } = ended;
     for row in rows.iter().filter(|it| it.error.is_some()).take(FAILURES_SHOWN) {
         talk!(
             "failed: {}: {}",
@@ -156,7 +157,7 @@ fn say_summary(args: &SweepRunArgs, record: &SweepRecord, rows: &[PointRow]) {
     if 0 < counts.cancelled {
         talk!("the same command goes on with what is missing");
     }
-    if let Some(file) = results_file(args, record) {
+    if let Some(file) = results_file(args, record).filter(|_| unsaved.is_none()) {
         talk!("every point is in `{}`; `tidemill sweep show` prints them", file.display());
     }
     if let Some(report) = &args.report {

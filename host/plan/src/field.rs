@@ -118,7 +118,7 @@ fn wrong_type(value: &Value, wanted: &str, mend: &str) -> Wrong {
 
 impl Setting for Duration {
     fn schema() -> Value {
-        json!({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$", "examples": ["500ms", "10m", "1h30m"]})
+        json!({"type": "string", "pattern": "^\\s*([0-9]+(ms|s|m|h|d|w)\\s*)+$", "examples": ["500ms", "10m", "1h30m"]})
     }
 
     fn from_value(value: &Value) -> Result<Self, Wrong> {
