@@ -262,7 +262,8 @@ pub(crate) enum KeepArg {
 pub(crate) struct SweepRunArgs {
     /// A pipeline file, or a folder that holds a pipeline.toml
     pub(crate) pipeline: Option<PathBuf>,
-    /// An axis: values `1,2,3`, a range `60:720:20` (stop left out) or `1e-6:1e-2:log5`; all grids are multiplied
+    /// An axis: values `1,2,3`, a range `60:720:20` (stop left out) or `1e-6:1e-2:log5`; all grids are multiplied. Axes
+    /// that are typed take the place of all those of the file's `[sweep]`
     #[arg(long, value_name = "NAME=VALUES")]
     pub(crate) grid: Vec<String>,
     /// An axis that moves together with the other zipped ones
@@ -300,6 +301,9 @@ pub(crate) struct SweepRunArgs {
     /// Stop at the first point that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    /// Bind parameters that are not swept from a TOML file, or a JSON file (.json), that holds a table of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
     /// Bind a parameter that is not swept; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) sets: Vec<String>,

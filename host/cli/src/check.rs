@@ -10,13 +10,13 @@ use tidemill_driver::{
     NodeCheck, NodeFailure, OnFailure, Reuse, RunRecord, RunState, Shown, Tiles,
 };
 use tidemill_lake::Lake;
-use tidemill_plan::{Code, Problem, Selection, Span, Time, duration_ms, duration_text};
+use tidemill_plan::{Code, Problem, Selection, Span, Time, Work, duration_ms, duration_text};
 
 use crate::args::{CheckArgs, LakeArg, PlanOf};
 use crate::complain::talk;
 use crate::machine::this_machine;
 use crate::progress::Progress;
-use crate::run::{cancel_on_signal, plan_of};
+use crate::run::plan_of;
 use crate::{Ending, lake_dir, quantity, table_view};
 
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
@@ -25,7 +25,17 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
     let jobs = args.jobs.unwrap_or((machine.cpus_milli / 1000).max(1));
     let planned = plan_of(&plan_args(args), jobs)?;
     let asked = match &args.node {
-        Some(it) => planned.plan.select(&Selection::Only(it.clone()))?,
+        Some(it) => {
+            let asked = planned.plan.select(&Selection::Only(it.clone()))?;
+            let nodes = planned.plan.nodes.iter().zip(&asked).filter(|(_, is_asked)| **is_asked);
+            if nodes.clone().all(|(node, _)| matches!(node.work, Work::Source(_))) {
+                let what = format!("`{it}` is a source: it computes nothing that could look ahead");
+                return Err(
+                    Problem::new(Code("nothing-to-check"), what, "name a node that runs a task").into()
+                );
+            }
+            asked
+        }
         None => vec![true; planned.plan.nodes.len()],
     };
     // What is checked is what this code does with these files, not what a lake holds; and a lake stays as it is.
@@ -41,14 +51,11 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Ending> {
     };
     let local =
         LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options.clone());
-    cancel_on_signal(local.canceller())?;
+    // Nothing is kept, so an interrupt may end the process as it does any other.
     let progress = Progress::start(&planned.plan, &planned.selected);
     let result = local.run(&progress);
     progress.finish();
     let record = result.map_err(|e| e.problem())?.record;
-    if record.state == RunState::Cancelled {
-        return Ok(Ending::Failed);
-    }
     let check =
         Check { plan: &planned.plan, lake: &lake, components: &planned.components, options: &options, tiles };
     let watcher = Watcher::start();
@@ -172,7 +179,9 @@ fn report(args: &CheckArgs, record: &RunRecord, checks: &[NodeCheck]) -> anyhow:
         checks.len(),
         if unsound == 0 { String::new() } else { format!(", {unsound} unsound") }
     );
-    let is_well = unsound == 0 && record.state == RunState::Succeeded;
+    // What was asked for by name must have been checked.
+    let is_answered = args.node.is_none() || 0 < sound;
+    let is_well = unsound == 0 && is_answered && record.state == RunState::Succeeded;
     Ok(if is_well { Ending::Done } else { Ending::Failed })
 }
 
@@ -205,17 +214,7 @@ fn problem(check: &NodeCheck, finding: &Finding) -> Problem {
             format!("node `{node}` gives another result when it is computed again\n  {shown}"),
             "a result may depend on parameters, inputs and the task's own seed alone, not on run or attempt",
         ),
-        FindingKind::LookAhead => Problem::new(
-            Code("look-ahead"),
-            format!(
-                "node `{node}` depends on rows of input {} that are later than the row it writes\n  {shown}\n  \
-                 {} of {} cuts differ",
-                inputs(finding),
-                finding.differing,
-                check.cuts
-            ),
-            "compute each row from rows up to its own time: a window ends at its row, it does not surround it",
-        ),
+        FindingKind::LookAhead => look_ahead(check, finding, &shown),
         FindingKind::LookBack => {
             let declared = finding.inputs.iter().map(|it| {
                 let declared = it.declared.map_or_else(|| "all of the past".to_owned(), span);
@@ -237,6 +236,28 @@ fn problem(check: &NodeCheck, finding: &Finding) -> Problem {
             )
         }
     }
+}
+
+fn look_ahead(check: &NodeCheck, finding: &Finding, shown: &str) -> Problem {
+    let known = finding.inputs.iter().find_map(|it| Some((input(it), it.knowledge_time.as_ref()?)));
+    let (on, mend) = match &known {
+        Some((_, column)) => (
+            format!("rows of input {} that became known (`{column}`) after the time of the row it writes", inputs(finding)),
+            format!(
+                "rows told late or revised are not there yet on their own day: keep all versions, by adding `{column}` to the \
+                 source's `identifiers`, and choose among them in the task"
+            ),
+        ),
+        None => (
+            format!("rows of input {} that are later than the row it writes", inputs(finding)),
+            "compute each row from rows up to its own time: a window ends at its row, it does not surround it".to_owned(),
+        ),
+    };
+    let what = format!(
+        "node `{}` depends on {on}\n  {shown}\n  {} of {} cuts differ",
+        check.node, finding.differing, check.cuts
+    );
+    Problem::new(Code("look-ahead"), what, mend)
 }
 
 /// How the difference shows, in a line.
@@ -295,7 +316,10 @@ fn finding_json(finding: &Finding) -> Value {
             Span::Times(count) => json!({"times": count}),
             Span::Milliseconds(ms) => json!({"ms": ms}),
         });
-        json!({"port": it.port, "node": it.node, "declared": declared, "needed_times": it.needed_times})
+        json!({
+            "port": it.port, "node": it.node, "declared": declared, "needed_times": it.needed_times,
+            "knowledge_time": it.knowledge_time,
+        })
     });
     json!({
         "kind": match finding.kind {

@@ -35,6 +35,13 @@ pub(crate) fn parameters(
     Ok((parameters, lineage))
 }
 
+/// A file of parameters that the pipeline has.
+pub(crate) fn read_checked(file: &Path, pipeline: &Pipeline) -> anyhow::Result<Map<String, Value>> {
+    let values = read(file)?;
+    pipeline.check_parameters(&values, &format!("params {}", file.display())).map_err(Problems)?;
+    Ok(values)
+}
+
 /// A table of parameters: TOML, or JSON when the file's name ends in `.json`.
 fn read(file: &Path) -> Result<Map<String, Value>, Problem> {
     let unreadable = |why: String| {

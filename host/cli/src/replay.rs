@@ -71,6 +71,13 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
 /// The sweep that is meant, if one is: its points were perhaps all known, so that there is no run of its id.
 fn sweep_of(args: &ReplayArgs) -> anyhow::Result<Option<RunId>> {
     lake_dir::require(&args.lake.dir)?;
+    if args.run == "last" {
+        let newest = |it: Result<RunId, _>| it.ok();
+        let (run, sweep) =
+            (newest(find_run(&args.lake.dir, "last")), newest(find_sweep(&args.lake.dir, "last")));
+        // Ids sort by time; `None` comes before all of them.
+        return Ok(sweep.filter(|it| run.as_ref() <= Some(it)));
+    }
     match find_run(&args.lake.dir, &args.run) {
         Ok(run) => Ok(RunRecord::load(&args.lake.dir, &run).ok().filter(|it| it.is_sweep).map(|it| it.run)),
         Err(_) => Ok(find_sweep(&args.lake.dir, &args.run).ok()),

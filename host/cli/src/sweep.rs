@@ -15,7 +15,7 @@ use crate::args::{KeepArg, SweepArgs, SweepCommand, SweepRunArgs};
 use crate::complain::{Problems, talk};
 use crate::machine::this_machine;
 use crate::sweep_progress::SweepProgress;
-use crate::{Ending, lake_dir, quantity, run, sweep_compare, sweep_results, table_view};
+use crate::{Ending, lake_dir, params, quantity, run, sweep_compare, sweep_results, table_view};
 
 pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<Ending> {
     match &args.command {
@@ -100,16 +100,17 @@ fn finish(args: &SweepRunArgs, planned: &Planned, ended: &SweepEnded) -> anyhow:
         Some(goal) => tidemill_driver::best(record, rows, goal),
         None => rows.iter().collect(),
     };
-    if let (Some(path), Some(best)) = (&args.best_to, best.first()) {
-        sweep_results::write_parameters(path, record, best)?;
-    }
+    let written = match (&args.best_to, &planned.goal) {
+        (Some(path), Some(goal)) => sweep_results::write_best(path, record, goal, best.first().copied()),
+        _ => Ok(()),
+    };
     let shown = &best[..best.len().min(args.best)];
     // Whoever reads stdout may have gone away; that changes nothing about how the sweep ended.
     match print(args, record, shown) {
         Err(error) if !crate::complain::is_broken_pipe(&error) => return Err(error),
         _ => say_summary(args, ended),
     }
-    Ok(())
+    written
 }
 
 fn print(args: &SweepRunArgs, record: &SweepRecord, shown: &[&PointRow]) -> anyhow::Result<()> {
@@ -232,12 +233,11 @@ fn plan(args: &SweepRunArgs, jobs: u32) -> anyhow::Result<Planned> {
     }
     let space = Space::new(&pipeline, &axes).map_err(Problems)?;
     let components = Components::new(run::sandbox(jobs)?, base.clone(), &pipeline);
-    let request = Request {
-        sets: args.sets.clone(),
-        parameters: serde_json::Map::new(),
-        window,
-        machine: this_machine(),
+    let parameters = match &args.params {
+        Some(file) => params::read_checked(file, &pipeline)?,
+        None => serde_json::Map::new(),
     };
+    let request = Request { sets: args.sets.clone(), parameters, window, machine: this_machine() };
     let first = tidemill_plan::plan_first(&pipeline, &request, &space, &components).map_err(Problems)?;
     let wrong: Vec<Problem> = measures.iter().filter_map(|it| it.check(&first).err()).collect();
     if !wrong.is_empty() {
@@ -334,7 +334,8 @@ fn check_measure_names(measures: &[Measure], plan: &SweepPlan) -> Result<(), Pro
     let taken = measures.iter().find_map(|it| {
         let name = it.name.as_str();
         let is_parameter = parameters.iter().any(|it| *it == name);
-        let is_fixed = tidemill_driver::RESULT_COLUMNS.contains(&name) || name.starts_with("table_");
+        let is_fixed = tidemill_driver::RESULT_COLUMNS.contains(&name)
+            || ["table_", "parameter_"].iter().any(|it| name.starts_with(it));
         let whose = if is_parameter { "a parameter" } else { "a column of every sweep's results" };
         (is_parameter || is_fixed).then_some((name, whose))
     });

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value, json};
-use tidemill_driver::{PointRow, SweepRecord, find_sweep, list_sweeps, load_rows, results_batch};
+use tidemill_driver::{
+    PointRow, SweepRecord, find_sweep, list_sweeps, load_rows, number_json, results_batch,
+};
 use tidemill_lake::ExportFormat;
 use tidemill_plan::{Code, Goal, Problem, Time};
 
@@ -155,13 +157,7 @@ pub(crate) fn best(
     }
     let best = tidemill_driver::best(&record, &rows, &goal);
     if let Some(path) = best_to {
-        let Some(first) = best.first() else {
-            let what = format!("no point of sweep `{}` has a `{}`", record.sweep, goal.measure());
-            return Err(
-                Problem::new(Code("no-best"), what, "look at the failures: `tidemill sweep show`").into()
-            );
-        };
-        write_parameters(path, &record, first)?;
+        write_best(path, &record, &goal, best.first().copied())?;
     }
     let shown = &best[..best.len().min(count)];
     if is_json {
@@ -220,7 +216,7 @@ pub(crate) fn row_json(record: &SweepRecord, row: &PointRow) -> Value {
         .measures
         .iter()
         .zip(&row.measures)
-        .map(|(it, value)| (it.name.clone(), json!(value)))
+        .map(|(it, value)| (it.name.clone(), number_json(*value)))
         .collect();
     let tables: Map<String, Value> =
         record.tables.iter().zip(&row.tables).map(|(name, it)| (name.clone(), json!(it))).collect();
@@ -231,7 +227,21 @@ pub(crate) fn row_json(record: &SweepRecord, row: &PointRow) -> Value {
 }
 
 /// Writes what `tidemill run --params FILE` takes: TOML, or JSON where the file's name says so.
-pub(crate) fn write_parameters(path: &Path, record: &SweepRecord, best: &PointRow) -> anyhow::Result<()> {
+/// The parameters of the best point; an error where no point has the measure.
+pub(crate) fn write_best(
+    path: &Path,
+    record: &SweepRecord,
+    goal: &Goal,
+    best: Option<&PointRow>,
+) -> anyhow::Result<()> {
+    let Some(best) = best else {
+        let what = format!("no point of sweep `{}` has a `{}`", record.sweep, goal.measure());
+        return Err(Problem::new(Code("no-best"), what, "look at the failures: `tidemill sweep show`").into());
+    };
+    write_parameters(path, record, best)
+}
+
+fn write_parameters(path: &Path, record: &SweepRecord, best: &PointRow) -> anyhow::Result<()> {
     let mut parameters: Map<String, Value> =
         record.parameters.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
     parameters.extend(record.axes.iter().zip(&best.values).map(|(axis, it)| (axis.name.clone(), it.clone())));

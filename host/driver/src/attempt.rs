@@ -37,6 +37,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) tables: Vec<OnceLock<Tables>>,
     /// What each source read, by the plan's order, as far as it has been read.
     pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
+    /// By the plan's order: digests of the files that sources must read, where these are promised already.
+    pub(crate) expected: Option<&'a [Digest]>,
     /// Nodes that are computed even where a valid result is there.
     pub(crate) recompute: &'a BTreeSet<String>,
 }
@@ -201,6 +203,10 @@ fn read_source(
     let files = tidemill_lake::source_files(spec, shared.base)?;
     shared.files[position].lock().unwrap_or_else(PoisonError::into_inner).clone_from(&files);
     let code = source_digest(&files);
+    if shared.expected.is_some_and(|it| it[position] != code) {
+        let what = format!("the files of source `{}` have changed since the sweep began", node.name);
+        return Err(NodeFailure::permanent(Code("source-changed"), what, "sweep again"));
+    }
     let key = node_key(node, shared.plan, &code, &[], SOURCE_CONTRACT);
     if let Some(end) = reusable(shared, node, &key)? {
         return Ok(end);

@@ -95,6 +95,8 @@ pub struct LeakingInput {
     /// The node whose table it is.
     pub node: String,
     pub declared: Option<Span>,
+    /// The column by which the input's rows were hidden, where that is not its time index.
+    pub knowledge_time: Option<String>,
     /// Of a look-back: how many distinct times of the table would do at the place of the finding.
     pub needed_times: Option<u64>,
 }
@@ -313,7 +315,11 @@ impl NodeOf<'_> {
             }
         };
         std::thread::scope(|scope| {
-            let jobs = usize::try_from(self.check.options.jobs).expect("usize has at least 32 bits");
+            let options = self.check.options;
+            // As a run admits attempts: as many as their memory allows, and one in any case.
+            let fitting = options.machine.memory_bytes / self.node.resources.memory_bytes.max(1);
+            let jobs = u64::from(options.jobs).min(fitting.max(1));
+            let jobs = usize::try_from(jobs).expect("not more than `jobs`");
             for _ in 0..jobs.min(trials.len()) {
                 scope.spawn(work);
             }
@@ -354,9 +360,15 @@ impl NodeOf<'_> {
                 (FindingKind::LookBack, Some(_)) => self.needed(trial, at)?,
                 _ => None,
             };
+            let from = &self.check.plan.nodes[node];
+            let knowledge_time = match &from.work {
+                Work::Source(spec) => spec.knowledge_time.clone(),
+                Work::Task(_) => None,
+            };
             leaking.push(LeakingInput {
                 port: input.port.clone(),
-                node: self.check.plan.nodes[node].name.clone(),
+                node: from.name.clone(),
+                knowledge_time,
                 declared: input.look_back,
                 needed_times,
             });

@@ -46,7 +46,7 @@ pub use replay::Replay;
 pub use sweep::{
     AxisRecord, MeasureRecord, PointDifference, PointRow, PointState, RESULT_COLUMNS, SharedNode,
     SourceRecord, SweepCounts, SweepEnded, SweepObserver, SweepOptions, SweepRecord, SweepReplay,
-    SweepReplayed, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows, remove_sweep,
+    SweepReplayed, SweepRun, TaskRecord, best, find_sweep, list_sweeps, load_rows, number_json, remove_sweep,
     results_batch,
 };
 pub use tidemill_engine::OnFailure;

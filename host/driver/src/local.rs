@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tidemill_engine::{Engine, OnFailure};
 use tidemill_lake::{Lake, WindowFolder};
-use tidemill_plan::{Code, Machine, Plan, Work};
+use tidemill_plan::{Code, Digest, Machine, Plan, Work};
 
 use self::center::{Center, Message};
 use self::steps::Loop;
@@ -105,11 +105,14 @@ pub(crate) enum SinkEnd<'a> {
     Cancelled,
 }
 
-struct Sweeping<'a> {
-    id: RunId,
+/// How a sweep follows a run: which tables stay, and who measures them.
+pub(crate) struct Sweeping<'a> {
+    pub(crate) id: RunId,
     /// By the plan's order: whether a node's tables stay.
-    kept: &'a [bool],
-    sink: &'a dyn Sink,
+    pub(crate) kept: &'a [bool],
+    /// By the plan's order: the digests of components and files that the sweep was planned with.
+    pub(crate) codes: &'a [Digest],
+    pub(crate) sink: &'a dyn Sink,
 }
 
 impl<'a> LocalRun<'a> {
@@ -128,9 +131,8 @@ impl<'a> LocalRun<'a> {
     }
 
     /// Lets a sweep follow the run: it decides which tables stay, and measures them.
-    pub(crate) fn followed_by(mut self, id: RunId, kept: &'a [bool], sink: &'a dyn Sink) -> Self {
-        self.sweep = Some(Sweeping { id, kept, sink });
-        self
+    pub(crate) fn followed_by(self, sweeping: Sweeping<'a>) -> Self {
+        Self { sweep: Some(sweeping), ..self }
     }
 
     /// Says in the record how the run came to be.
@@ -223,6 +225,7 @@ impl<'a> LocalRun<'a> {
             tables,
             files: self.plan.nodes.iter().map(|_| Mutex::default()).collect(),
             recompute: &self.recompute,
+            expected: self.sweep.as_ref().map(|it| it.codes),
         })
     }
 

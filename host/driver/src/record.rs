@@ -364,8 +364,12 @@ fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> Driv
 /// Writes a file whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DriverError> {
     let partial = path.with_added_extension("partial");
-    std::fs::write(&partial, bytes).map_err(|e| file_error("write", &partial, e))?;
-    std::fs::rename(&partial, path).map_err(|e| file_error("write", path, e))
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|e| {
+        // On a full disk what was written of it would only be in the way.
+        drop(std::fs::remove_file(&partial));
+        file_error("write", path, e)
+    })
 }
 
 pub(crate) fn run_folder(lake: &Path, run: &RunId) -> PathBuf {

@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use tidemill_lake::Lake;
-use tidemill_plan::{Digest, Goal, Keep, Measure, SweepPlan, Work};
+use tidemill_lake::{Lake, WindowFolder};
+use tidemill_plan::{Code, Digest, Goal, Keep, Measure, Problem, SweepPlan, Work, WriteMode};
 
 use crate::attempt::{SOURCE_CONTRACT, source_digest};
 use crate::catalog::Components;
 use crate::failure::DriverError;
-use crate::local::{Canceller, LocalOptions, LocalRun};
+use crate::local::{Canceller, LocalOptions, LocalRun, Sweeping};
 use crate::log_file::now_ns;
 use crate::observer::Quiet;
 use crate::origin::file_records;
@@ -27,8 +27,8 @@ use crate::record::{NodeState, RunId, RunRecord, RunState};
 pub use record::{AxisRecord, MeasureRecord, SharedNode, SourceRecord, SweepCounts, SweepRecord, TaskRecord};
 pub use replay::{PointDifference, SweepReplay, SweepReplayed};
 pub use results::{
-    PointRow, PointState, RESULT_COLUMNS, best, find_sweep, list_sweeps, load_rows, remove_sweep,
-    results_batch,
+    PointRow, PointState, RESULT_COLUMNS, best, find_sweep, list_sweeps, load_rows, number_json,
+    remove_sweep, results_batch,
 };
 
 /// How a sweep is carried out.
@@ -68,6 +68,8 @@ pub struct SweepRun<'a> {
     began_at: i64,
     /// By point; what its result depends on.
     keys: Vec<Digest>,
+    /// By the plan's order: the digest of a node's component, or of its source's files.
+    codes: Vec<Digest>,
     /// Rows of earlier sweeps that are still right, by point.
     known: HashMap<usize, PointRow>,
     sources: Vec<SourceRecord>,
@@ -84,19 +86,22 @@ impl<'a> SweepRun<'a> {
         components: &'a Components,
         options: SweepOptions,
     ) -> Result<Self, DriverError> {
+        refuse_adding(plan)?;
         let began_at = now_ns();
         let id = RunId::at(began_at, std::hash::RandomState::new().build_hasher().finish());
         let (codes, sources) = codes(plan, &options.local.base)?;
         let keys = keys(plan, &codes, &options.measures);
         let mut known = match (&options.local.lake_root, options.local.reuse) {
-            (Some(root), crate::Reuse::Valid) => journal::known(root, &keys, &options),
+            (Some(root), crate::Reuse::Valid) => {
+                journal::known(lake, root, &WindowFolder::of(&plan.plan.window), &keys, &options)
+            }
             _ => HashMap::new(),
         };
         for (point, row) in &mut known {
             // The earlier sweep had axes of its own.
             row.values = plan.space.values(*point).into_iter().cloned().collect();
         }
-        Ok(Self { plan, lake, components, options, id, began_at, keys, known, sources })
+        Ok(Self { plan, lake, components, options, id, began_at, keys, codes, known, sources })
     }
 
     /// How many points earlier sweeps have measured.
@@ -145,14 +150,23 @@ impl<'a> SweepRun<'a> {
                 self.components,
                 self.options.local.clone(),
             )
-            .followed_by(self.id.clone(), &kept, &sink);
+            .followed_by(Sweeping {
+                id: self.id.clone(),
+                kept: &kept,
+                codes: &self.codes,
+                sink: &sink,
+            });
+            sink.may_cancel(local.canceller());
             begun(local.canceller());
             let ended = local.run(&Quiet)?;
             unsaved = ended.unsaved;
             state = ended.record.state;
             record.count_nodes(self.plan, &ended.record);
         }
-        let (measured, journal_error) = sink.into_rows();
+        let (measured, journal_error, gave_up) = sink.into_rows();
+        if gave_up {
+            state = RunState::Failed;
+        }
         rows.extend(measured);
         rows.sort_by_key(|it| it.point);
         record.end(state, &rows);
@@ -177,6 +191,18 @@ impl<'a> SweepRun<'a> {
         }
         kept
     }
+}
+
+/// A point must not depend on what a lake holds already.
+fn refuse_adding(plan: &SweepPlan) -> Result<(), DriverError> {
+    let adds = |it: &&tidemill_plan::PlanNode| it.write_mode != WriteMode::Replace;
+    let Some(node) = plan.plan.nodes.iter().find(adds) else { return Ok(()) };
+    let what = format!(
+        "node `{}` adds to its table, so that a point would depend on what the lake held before it",
+        node.family
+    );
+    let mend = "sweep it with `write_mode = \"replace\"`";
+    Err(Problem::new(Code("sweep-adds"), what, mend).into())
 }
 
 impl SweepRecord {
@@ -205,7 +231,7 @@ fn codes(plan: &SweepPlan, base: &Path) -> Result<(Vec<Digest>, Vec<SourceRecord
             Work::Source(spec) => {
                 let files = tidemill_lake::source_files(spec, base).map_err(|e| {
                     let failure = crate::NodeFailure::from(e);
-                    tidemill_plan::Problem::new(
+                    Problem::new(
                         failure.code,
                         format!("source `{}`: {}", node.name, failure.what),
                         failure.mend,

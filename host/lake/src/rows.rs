@@ -30,6 +30,9 @@ pub fn read_rows(path: &Path) -> Result<(Vec<String>, Vec<Vec<Value>>), String> 
     } else {
         serde_json::from_slice(&text).map_err(|e| e.to_string())?
     };
+    if let Some(twice) = (1..columns.len()).find(|at| columns[..*at].contains(&columns[*at])) {
+        return Err(format!("there are two columns `{}`", columns[twice]));
+    }
     let row = |mut it: Map<String, Value>| {
         columns.iter().map(|name| it.remove(name).unwrap_or_default()).collect::<Vec<Value>>()
     };

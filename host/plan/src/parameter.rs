@@ -113,7 +113,10 @@ impl ParameterType {
             Self::Integer | Self::Number => {
                 json().or_else(|| number_of_text(text)).filter(Value::is_number).unwrap_or_else(kept)
             }
-            Self::Boolean => json().filter(Value::is_boolean).unwrap_or_else(kept),
+            // `True` is how Python writes it.
+            Self::Boolean => {
+                text.trim().to_ascii_lowercase().parse().map_or_else(|_none| kept(), Value::Bool)
+            }
             Self::Object => json().filter(Value::is_object).unwrap_or_else(kept),
             Self::List => list_of_text(items, text),
         }

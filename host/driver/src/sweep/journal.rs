@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use tidemill_plan::Digest;
+use tidemill_lake::{Lake, WindowFolder};
+use tidemill_plan::{Digest, Keep, TableName};
 
 use super::results::{PointRow, PointState, list_sweeps};
 use super::{SweepOptions, SweepRecord, sweep_folder};
@@ -49,17 +50,35 @@ pub(super) fn read(folder: &Path) -> Vec<PointRow> {
     lines.filter_map(|it| serde_json::from_str(&it).ok()).collect()
 }
 
-/// For each point the row of an earlier sweep that has its key, measured the same and kept no fewer tables.
-pub(super) fn known(lake: &Path, keys: &[Digest], options: &SweepOptions) -> HashMap<usize, PointRow> {
+/// For each point the row of an earlier sweep that has its key, measured the same and kept no fewer tables, which still
+/// are what was measured.
+pub(super) fn known(
+    lake: &Lake,
+    root: &Path,
+    folder: &WindowFolder,
+    keys: &[Digest],
+    options: &SweepOptions,
+) -> HashMap<usize, PointRow> {
     let mut known = HashMap::new();
-    let Ok(sweeps) = list_sweeps(lake) else { return known };
+    let Ok(sweeps) = list_sweeps(root) else { return known };
     if sweeps.is_empty() {
         return known;
     }
-    let by_key: HashMap<String, usize> =
-        keys.iter().enumerate().map(|(point, key)| (key.to_string(), point)).collect();
+    // Points may be one and the same to all that is measured.
+    let mut by_key: HashMap<String, Vec<usize>> = HashMap::with_capacity(keys.len());
+    for (point, key) in keys.iter().enumerate() {
+        by_key.entry(key.to_string()).or_default().push(point);
+    }
+    let is_there = |row: &PointRow| {
+        options.keep == Keep::None
+            || row.tables.len() == row.snapshots.len()
+                && row.tables.iter().zip(&row.snapshots).all(|(name, snapshot)| {
+                    let manifest = lake.manifest(folder, &TableName(name.clone()));
+                    manifest.is_ok_and(|it| it.is_some_and(|it| it.snapshot.to_string() == *snapshot))
+                })
+    };
     for id in sweeps.iter().rev() {
-        let folder = sweep_folder(lake, id);
+        let folder = sweep_folder(root, id);
         let Ok(record) = SweepRecord::load(&folder) else { continue };
         if !record.keeps_at_least(options.keep) {
             continue;
@@ -68,9 +87,14 @@ pub(super) fn known(lake: &Path, keys: &[Digest], options: &SweepOptions) -> Has
             if row.state == PointState::Failed {
                 continue;
             }
-            if let Some(point) = by_key.get(&row.key) {
-                let row = PointRow { point: *point, state: PointState::Cached, ..row };
-                known.entry(*point).or_insert(row);
+            let Some(points) = by_key.get(&row.key).filter(|it| !known.contains_key(&it[0])) else {
+                continue;
+            };
+            if is_there(&row) {
+                for point in points {
+                    let row = PointRow { point: *point, state: PointState::Cached, ..row.clone() };
+                    known.insert(*point, row);
+                }
             }
         }
         if known.len() == keys.len() {

@@ -132,11 +132,10 @@ impl SweepRecord {
         }
         let mut tables: Vec<String> = Vec::new();
         for measure in &options.measures {
-            if let tidemill_plan::MeasureSource::Column { node, port, .. } = &measure.source {
-                let name = port.as_ref().map_or_else(|| node.clone(), |port| format!("{node}.{port}"));
-                if !tables.contains(&name) {
-                    tables.push(name);
-                }
+            if let Some(name) = measure.source.table()
+                && !tables.contains(&name)
+            {
+                tables.push(name);
             }
         }
         let goal = options.goal.as_ref();

@@ -46,7 +46,8 @@ pub struct PointRow {
     pub key: String,
     /// In the order of the axes.
     pub values: Vec<Value>,
-    /// In the order of the measures; not a number where there was nothing to measure.
+    /// In the order of the measures; `None` where there was nothing to measure.
+    #[serde(with = "numbers")]
     pub measures: Vec<Option<f64>>,
     pub state: PointState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,35 @@ pub struct PointRow {
     pub own_us: u64,
     /// Names of the measured tables, in the order of `SweepRecord::tables`.
     pub tables: Vec<String>,
+    /// Their snapshots.
+    #[serde(default)]
+    pub snapshots: Vec<String>,
+}
+
+/// A number as JSON has it; one that is not finite as text, which JSON has no numbers for.
+#[must_use]
+pub fn number_json(value: Option<f64>) -> Value {
+    match value {
+        Some(it) => {
+            serde_json::Number::from_f64(it).map_or_else(|| Value::String(it.to_string()), Value::Number)
+        }
+        None => Value::Null,
+    }
+}
+
+mod numbers {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use serde_json::Value;
+
+    #[expect(clippy::ptr_arg, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(values: &Vec<Option<f64>>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(|it| super::number_json(*it)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Option<f64>>, D::Error> {
+        let values = Vec::<Value>::deserialize(from)?;
+        Ok(values.iter().map(|it| it.as_f64().or_else(|| it.as_str()?.parse().ok())).collect())
+    }
 }
 
 /// Columns that every sweep's results have; no measure may be called so.
@@ -99,7 +129,8 @@ pub fn results_batch(record: &SweepRecord, rows: &[PointRow]) -> RecordBatch {
 }
 
 fn parameter_column(name: &str) -> String {
-    if RESULT_COLUMNS.contains(&name) { format!("parameter_{name}") } else { name.to_owned() }
+    let is_taken = RESULT_COLUMNS.contains(&name) || name.starts_with("table_");
+    if is_taken { format!("parameter_{name}") } else { name.to_owned() }
 }
 
 fn repeated(value: &Value, rows: usize) -> ArrayRef {
@@ -128,12 +159,17 @@ pub(super) fn save(folder: &Path, record: &SweepRecord, rows: &[PointRow]) -> Re
     };
     let batch = results_batch(record, rows);
     let schema = batch.schema();
-    let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
-    tidemill_lake::export([Ok(batch)].into_iter(), &schema, ExportFormat::Parquet, &mut out)
-        .map_err(|e| failed(std::io::Error::other(e)))?;
-    out.flush().map_err(failed)?;
-    drop(out);
-    std::fs::rename(&partial, &path).map_err(failed)
+    let write = || {
+        let mut out = BufWriter::new(File::create(&partial)?);
+        tidemill_lake::export([Ok(batch)].into_iter(), &schema, ExportFormat::Parquet, &mut out)
+            .map_err(std::io::Error::other)?;
+        out.flush()?;
+        std::fs::rename(&partial, &path)
+    };
+    write().map_err(|e| {
+        drop(std::fs::remove_file(&partial));
+        failed(e)
+    })
 }
 
 /// The best points first; those without the measure are left out.

@@ -2,9 +2,10 @@
 //! tables that nobody needs any more.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
+use tidemill_engine::OnFailure;
 use tidemill_plan::{MeasureSource, TableName};
 
 use super::journal::Journal;
@@ -13,7 +14,7 @@ use super::results::{PointRow, PointState};
 use super::{SweepObserver, SweepRun};
 use crate::attempt::{Shared, Tables};
 use crate::failure::{DriverError, NodeFailure};
-use crate::local::{Sink, SinkEnd};
+use crate::local::{Canceller, Sink, SinkEnd};
 
 pub(super) struct Measuring<'r, 'a> {
     run: &'r SweepRun<'a>,
@@ -24,6 +25,7 @@ pub(super) struct Measuring<'r, 'a> {
     inner: Mutex<Inner>,
     /// Taken after `inner` where both are.
     out: Mutex<Out>,
+    canceller: OnceLock<Canceller>,
 }
 
 struct Inner {
@@ -50,6 +52,10 @@ struct Out {
     rows: Vec<PointRow>,
     journal: Option<Journal>,
     error: Option<DriverError>,
+    /// Whether any point has been measured.
+    is_any_measured: bool,
+    /// Why the rest is not computed.
+    gave_up: bool,
 }
 
 impl<'r, 'a> Measuring<'r, 'a> {
@@ -94,8 +100,22 @@ impl<'r, 'a> Measuring<'r, 'a> {
             idle: Vec::new(),
             stopped: false,
         };
-        let out = Out { rows: Vec::with_capacity(open.len()), journal, error: None };
-        Self { run, kept, observer, points, inner: Mutex::new(inner), out: Mutex::new(out) }
+        let out = Out {
+            rows: Vec::with_capacity(open.len()),
+            journal,
+            error: None,
+            is_any_measured: false,
+            gave_up: false,
+        };
+        Self {
+            run,
+            kept,
+            observer,
+            points,
+            inner: Mutex::new(inner),
+            out: Mutex::new(out),
+            canceller: OnceLock::new(),
+        }
     }
 
     /// Writes the rows of earlier sweeps into this one's journal.
@@ -105,10 +125,22 @@ impl<'r, 'a> Measuring<'r, 'a> {
         rows.iter().find_map(|it| journal.add(it).err())
     }
 
-    /// The rows of the points that ended, and why the journal could not be written.
-    pub(super) fn into_rows(self) -> (Vec<PointRow>, Option<DriverError>) {
+    /// Lets a failure that would meet every point end the sweep.
+    pub(super) fn may_cancel(&self, canceller: Canceller) {
+        self.canceller.set(canceller).ok();
+    }
+
+    /// The rows of the points that ended, why the journal could not be written, and whether the sweep was given up.
+    pub(super) fn into_rows(self) -> (Vec<PointRow>, Option<DriverError>, bool) {
         let out = self.out.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (out.rows, out.error)
+        (out.rows, out.error, out.gave_up)
+    }
+
+    fn give_up(&self, out: &mut Out) {
+        out.gave_up = true;
+        if let Some(it) = self.canceller.get() {
+            it.cancel();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -127,7 +159,8 @@ impl<'r, 'a> Measuring<'r, 'a> {
         }
     }
 
-    fn row(&self, shared: &Shared<'_>, point: usize) -> PointRow {
+    /// The row of a point, and whether it failed in being measured.
+    fn row(&self, shared: &Shared<'_>, point: usize) -> (PointRow, bool) {
         let plan = self.run.plan;
         let (failed, own_us) = {
             let inner = self.lock();
@@ -143,22 +176,25 @@ impl<'r, 'a> Measuring<'r, 'a> {
             error: failed,
             own_us,
             tables: Vec::new(),
+            snapshots: Vec::new(),
         };
+        let mut is_unmeasurable = false;
         if row.error.is_none() {
             match self.measures(shared, point, &mut row) {
                 Ok(()) => row.state = PointState::Computed,
                 Err(failure) => {
+                    is_unmeasurable = true;
                     let mend =
                         if failure.mend.is_empty() { String::new() } else { format!("; {}", failure.mend) };
                     row.error = Some(format!("[{}] {}{mend}", failure.code, failure.what));
                 }
             }
         }
-        row
+        (row, is_unmeasurable)
     }
 
     fn measures(&self, shared: &Shared<'_>, point: usize, row: &mut PointRow) -> Result<(), NodeFailure> {
-        let mut named: Vec<(usize, usize)> = Vec::new();
+        let mut named: Vec<String> = Vec::new();
         for (at, it) in self.run.options.measures.iter().enumerate() {
             let Some((node, output)) = self.run.plan.measured(point, it) else {
                 let what = format!("measure `{}={}` names nothing at this point", it.name, it.text);
@@ -179,9 +215,11 @@ impl<'r, 'a> Measuring<'r, 'a> {
                     }
                     MeasureSource::Column { column, aggregate, .. } => {
                         let Some(table) = tables.get(output) else { continue };
-                        if !named.contains(&(node, output)) {
-                            named.push((node, output));
+                        let name = it.source.table().unwrap_or_default();
+                        if !named.contains(&name) {
+                            named.push(name);
                             row.tables.push(table.table.0.clone());
+                            row.snapshots.push(table.snapshot.to_string());
                         }
                         measure(shared.home(table), table, column, *aggregate)?
                     }
@@ -190,7 +228,7 @@ impl<'r, 'a> Measuring<'r, 'a> {
         Ok(())
     }
 
-    fn finish(&self, point: usize, row: PointRow) {
+    fn finish(&self, point: usize, row: PointRow, is_unmeasurable: bool) {
         {
             let mut inner = self.lock();
             for it in &self.run.options.measures {
@@ -204,7 +242,15 @@ impl<'r, 'a> Measuring<'r, 'a> {
         }
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = out.journal.as_mut().map(|it| it.add(&row)) {
+            // What is computed from here on would be lost.
             out.error.get_or_insert(error);
+            self.give_up(&mut out);
+        }
+        out.is_any_measured |= row.state == PointState::Computed;
+        // A measure that nothing answers to at the first point most likely names nothing anywhere.
+        let is_fail_fast = self.run.options.local.on_failure == OnFailure::FailFast;
+        if is_unmeasurable && (is_fail_fast || !out.is_any_measured) {
+            self.give_up(&mut out);
         }
         // What is told is kept already.
         self.observer.on_point(&row);
@@ -282,8 +328,8 @@ impl Sink for Measuring<'_, '_> {
         loop {
             let point = self.lock().ended.pop();
             let Some(point) = point else { break };
-            let row = self.row(shared, point);
-            self.finish(point, row);
+            let (row, is_unmeasurable) = self.row(shared, point);
+            self.finish(point, row, is_unmeasurable);
         }
         let idle = std::mem::take(&mut self.lock().idle);
         if let Some(scratch) = &shared.scratch {

@@ -46,7 +46,10 @@ fn of_text(decl: &ParameterDecl, origin: &str, text: &str) -> Result<Vec<Value>,
     if is_numeric(decl) && text.contains(':') {
         return range(decl, origin, text);
     }
-    let parts = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = text.split(',').map(str::trim);
     Ok(parts.map(|it| decl.value_of_text(it)).collect())
 }
 
@@ -61,6 +64,12 @@ fn range(decl: &ParameterDecl, origin: &str, text: &str) -> Result<Vec<Value>, P
         let value = text.replace('_', "").parse::<f64>().ok().filter(|it| it.is_finite());
         value.ok_or_else(|| bad(&format!("has `{text}`, which is no finite number")))
     };
+    if decl.kind.0 == ParameterType::Integer
+        && let (Ok(start), Ok(stop), Ok(step)) =
+            (start.parse::<i64>(), stop.parse::<i64>(), step.parse::<i64>())
+    {
+        return integers(start, stop, step).map_err(bad);
+    }
     let (start, stop) = (number(start)?, number(stop)?);
     let steps = if let Some(count) = step.strip_prefix("log") {
         let count: u32 = count.parse().map_err(|_none| bad("lacks a count after `log`"))?;
@@ -72,18 +81,41 @@ fn range(decl: &ParameterDecl, origin: &str, text: &str) -> Result<Vec<Value>, P
     Ok(steps.into_iter().map(|it| value(decl, it)).collect())
 }
 
+/// Exact, however large.
+fn integers(start: i64, stop: i64, step: i64) -> Result<Vec<Value>, &'static str> {
+    if step == 0 {
+        return Err("has a step of 0");
+    }
+    let (start, stop, step) = (i128::from(start), i128::from(stop), i128::from(step));
+    let length = (stop - start) * step.signum();
+    let count = (length + step.abs() - 1).div_euclid(step.abs());
+    if count <= 0 {
+        return Err(EMPTY);
+    }
+    if count > VALUES_MAX as i128 {
+        return Err(TOO_LONG);
+    }
+    let values = (0..count).map(|it| i64::try_from(start + it * step).expect("between two 64-bit numbers"));
+    Ok(values.map(Value::from).collect())
+}
+
+const EMPTY: &str = "holds nothing: its step leads away from its stop, or start and stop are one";
+const TOO_LONG: &str = "has more than 10 million values";
+
 fn linear(start: f64, stop: f64, step: f64) -> Result<Vec<f64>, &'static str> {
     let count = ((stop - start) / step - 1e-9).ceil();
-    if step == 0.0 || !count.is_finite() {
+    if step == 0.0 {
         return Err("has a step of 0");
     }
     if count <= 0.0 {
-        return Err("holds nothing: its step leads away from its stop, or start and stop are one");
+        return Err(EMPTY);
     }
-    if count > VALUES_MAX {
-        return Err("has more than 10 million values");
+    // Also where the difference is more than a number holds.
+    if count.is_nan() || count > VALUES_MAX {
+        return Err(TOO_LONG);
     }
-    Ok((0..count as u64).map(|it| rounded(start + it as f64 * step)).collect())
+    let value = |it: u64| if it == 0 { start } else { rounded(start + it as f64 * step) };
+    Ok((0..count as u64).map(value).collect())
 }
 
 fn logarithmic(start: f64, stop: f64, count: u32) -> Option<Vec<f64>> {
@@ -92,7 +124,12 @@ fn logarithmic(start: f64, stop: f64, count: u32) -> Option<Vec<f64>> {
     }
     let (from, to) = (start.log10(), stop.log10());
     let at = |it: u32| from + (to - from) * f64::from(it) / f64::from(count - 1);
-    Some((0..count).map(|it| rounded(10_f64.powf(at(it)))).collect())
+    let value = |it: u32| match it {
+        0 => start,
+        it if it == count - 1 => stop,
+        it => rounded(10_f64.powf(at(it))),
+    };
+    Some((0..count).map(value).collect())
 }
 
 fn rounded(value: f64) -> f64 {

@@ -61,6 +61,13 @@ impl MeasureSource {
             Self::Column { node, .. } | Self::Metric { node, .. } => node,
         }
     }
+
+    /// The table that a column is of, as `node` or `node.port`.
+    #[must_use]
+    pub fn table(&self) -> Option<String> {
+        let Self::Column { node, port, .. } = self else { return None };
+        Some(port.as_ref().map_or_else(|| node.clone(), |port| format!("{node}.{port}")))
+    }
 }
 
 impl Measure {

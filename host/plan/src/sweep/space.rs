@@ -184,6 +184,11 @@ impl Builder<'_> {
                 return self.problems.push(Problem::new(Code("bad-draw"), what, mend));
             }
         };
+        if count > POINTS_MAX {
+            // Drawing them all only to refuse them would take its time.
+            self.add_too_many(count);
+            return;
+        }
         let mut axes = Vec::new();
         let mut distributions = Vec::new();
         for (name, text) in &written.draw {
@@ -199,7 +204,7 @@ impl Builder<'_> {
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
         let mut tries = 0;
-        while (rows.len() as u64) < count.min(POINTS_MAX + 1) {
+        while (rows.len() as u64) < count {
             tries += 1;
             if tries > count.saturating_mul(20) + 1000 {
                 let what = format!("`--random {count}`: the distributions hold only {} points", rows.len());
@@ -263,12 +268,16 @@ impl Builder<'_> {
         self.space.groups.push(Group { axes: (first..first + axes.len()).collect(), rows: coded, count });
     }
 
+    fn add_too_many(&mut self, points: u64) {
+        let what = format!("the sweep has {points} points, more than {POINTS_MAX}");
+        self.problems.push(Problem::new(Code("too-many-points"), what, "sweep over fewer values"));
+    }
+
     fn finish(mut self) -> Result<Space, Vec<Problem>> {
         let counts = self.space.groups.iter().map(|it| it.count as u64);
         let points = counts.fold(1_u64, u64::saturating_mul);
         if POINTS_MAX < points {
-            let what = format!("the sweep has {points} points, more than {POINTS_MAX}");
-            self.problems.push(Problem::new(Code("too-many-points"), what, "sweep over fewer values"));
+            self.add_too_many(points);
         }
         if self.space.groups.is_empty() && self.problems.is_empty() {
             let what = "the sweep has no axis";
@@ -317,6 +326,9 @@ impl Distribution {
         let (low, high) = bounds
             .filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
             .ok_or_else(|| bad("needs two finite bounds, the lower first"))?;
+        if decl.kind.0 == ParameterType::Integer && high.floor() < low.ceil() {
+            return Err(bad("holds no whole number"));
+        }
         match kind {
             "uniform" => Ok(Self::Uniform(low, high)),
             "log" if 0.0 < low => Ok(Self::Log(low, high)),
@@ -336,7 +348,10 @@ impl Distribution {
             Self::Uniform(low, high) => axis::value(decl, low + dice.unit() * (high - low)),
             Self::Log(low, high) => {
                 let drawn = (low.ln() + dice.unit() * (high.ln() - low.ln())).exp().clamp(*low, *high);
-                axis::value(decl, if is_integer { drawn.round() } else { drawn })
+                axis::value(
+                    decl,
+                    if is_integer { drawn.round().clamp(low.ceil(), high.floor()) } else { drawn },
+                )
             }
             Self::Choice(values) => {
                 let at = (dice.unit() * values.len() as f64) as usize;
