@@ -464,3 +464,150 @@ fn a_point_that_comes_out_otherwise_is_shown_with_both_values() {
     assert_ne!(difference["before"], difference["after"]);
     bench.fails(&["replay", "last"], &["different: 1 of 2 points"]);
 }
+
+/// A pipeline whose node `it` runs the guest `peek`, and whose parameter `do` says what it does.
+fn peeking(more: &str) -> Bench {
+    let bench = Bench::empty();
+    bench.write("days.csv", "time,x\n2024-01-01,1\n2024-01-02,2\n");
+    bench.write(
+        "pipeline.toml",
+        &format!(
+            "[pipeline]\nname = \"p\"\n[tasks]\npeek = \"{}\"\n[parameters.way]\ntype = \"string\"\ndefault = \"peek\"\n\
+             [sources.days]\npath = \"days.csv\"\ntime_index = \"time\"\n\
+             [nodes.it]\ntask = \"peek\"\ninputs = {{ in = \"days\" }}\nparameters = {{ do = \"{{{{ way }}}}\" }}\n{more}\n",
+            guest("peek")
+        ),
+    );
+    bench
+}
+
+#[test]
+fn a_measure_that_is_not_finite_is_kept_as_it_is() {
+    let bench = peeking("");
+    // No row lies past as-of, so that the last time among them is minus infinity.
+    let args = [
+        "sweep",
+        ".",
+        "--grid",
+        "way=peek,peeking",
+        "--measure",
+        "last=metric(it.last past as-of)",
+        "--as-of",
+        "2024-01-02",
+    ];
+    for state in ["computed", "cached"] {
+        let (sweep, _) = swept(&bench, &[&args[..], &["--minimize", "last"]].concat(), 0);
+        assert_eq!(sweep["points"][0]["measures"]["last"], "-inf", "{sweep}");
+        assert_eq!(sweep["points"][0]["state"], state);
+    }
+    assert_eq!(bench.json(&["sweep", "best", "last"]).as_array().map(Vec::len), Some(2));
+    assert_eq!(bench.json(&["replay", "last"])["equal"], true);
+}
+
+#[test]
+fn a_cached_point_counts_only_while_its_tables_are_what_was_measured() {
+    let bench = Bench::example("etf-replicator");
+    swept(&bench, &SIX, 0);
+    bench.done(&["clean", "--table", "stats", "--yes"]);
+    let (again, _) = swept(&bench, &SIX, 0);
+    assert_eq!(counts(&again), [6, 0, 0, 0], "the tables that were measured are gone");
+    bench.run(&["--set", "in_window=60", "--set", "lasso_alpha=1e-2", "--as-of", "2000-12-29"]);
+    let (again, _) = swept(&bench, &SIX, 0);
+    assert_eq!(counts(&again), [1, 5, 0, 0], "a run as of a time has replaced one of them");
+    let none = [&SIX[..], &["--keep", "none"]].concat();
+    bench.done(&["clean", "--table", "stats", "--yes"]);
+    let (again, _) = swept(&bench, &none, 0);
+    assert_eq!(counts(&again), [0, 6, 0, 0], "whoever keeps no tables needs none");
+}
+
+#[test]
+fn points_that_are_one_are_known_together() {
+    let bench = Bench::example("etf-replicator");
+    bench.edit(
+        "pipeline.toml",
+        "refit_every = \"{{ refit_every }}\"",
+        "refit_every = \"{{ refit_every // 2 * 2 + 1 }}\"",
+    );
+    let args = ["sweep", ".", "--grid", "refit_every=4,5,6,7", "--measure", "fits=stats.fits"];
+    let (sweep, called) = swept(&bench, &args, 0);
+    assert_eq!(sweep["sweep"]["counts"]["distinct"], 4 + 6, "{}", called.stderr);
+    let (again, _) = swept(&bench, &args, 0);
+    assert_eq!(counts(&again), [0, 4, 0, 0]);
+}
+
+#[test]
+fn a_node_that_adds_to_its_table_is_not_swept() {
+    let bench = peeking("write_mode = \"append\"");
+    let args = ["sweep", ".", "--grid", "way=future,run", "--measure", "n=sum(it.value)"];
+    bench.refused(&args, &["error[sweep-adds]", "`it`", "to mend", "replace"]);
+}
+
+#[test]
+fn a_measure_that_nothing_answers_to_ends_the_sweep_at_its_first_point() {
+    let bench = misbehaving();
+    let values = (0..300).map(|it| format!("clock{it}")).collect::<Vec<_>>().join(",");
+    let grid = format!("what=good,two-batches,{values}");
+    let args = ["sweep", ".", "--grid", &grid, "--measure", "loss=metric(it.loss)", "--jobs", "1"];
+    let (sweep, called) = swept(&bench, &args, 1);
+    assert!(called.stderr.contains("[measure-metric]"), "{}", called.stderr);
+    let [computed, _, failed, not_reached] = counts(&sweep);
+    assert!(
+        computed == 0 && failed < 150 && 150 < not_reached,
+        "{failed} failed, {not_reached} were not reached"
+    );
+}
+
+#[test]
+fn a_full_disk_ends_a_sweep_and_what_was_kept_is_whole() {
+    let bench = peeking("");
+    // More than a record of the sweep needs, less than all of its rows do.
+    let script = "ulimit -f 64; trap '' XFSZ; exec \"$0\" \"$@\"";
+    let range = "way=".to_owned() + &(0..1000).map(|it| format!("run{it}")).collect::<Vec<_>>().join(",");
+    let args = ["sweep", ".", "--grid", &range, "--measure", "n=sum(it.value)", "--keep", "none"];
+    let called =
+        bench.call_program("bash", &[&["-c", script, env!("CARGO_BIN_EXE_tidemill")], &args[..]].concat());
+    assert_eq!(called.code, Some(1), "{}{}", called.stdout, called.stderr);
+    assert!(called.stderr.contains("error[run-record-io]"), "{}", called.stderr);
+    assert!(!called.stderr.contains("every point is in"), "{}", called.stderr);
+    let shown = bench.done(&["sweep", "show", "--format", "json"]).stdout;
+    let kept = shown.lines().count();
+    assert!((50..1000).contains(&kept), "{kept} rows fit");
+    let (sweep, _) = swept(&bench, &args, 0);
+    assert_eq!(counts(&sweep)[0] + counts(&sweep)[1], 1000, "with room it goes on");
+}
+
+#[test]
+fn ranges_and_draws_of_integers_are_exact() {
+    let bench = Bench::example("etf-replicator");
+    let dry = |args: &[&str]| {
+        bench.json(&[&["sweep", ".", "--dry-run", "--measure", "f=stats.fits"], args].concat())
+    };
+    assert_eq!(dry(&["--grid", "in_window=1234567890123:1234567890133:1"])["points"], 10);
+    let refused = |draw: &str, text: &str| {
+        let args = ["sweep", ".", "--measure", "f=stats.fits", "--random", "2", "--draw", draw];
+        bench.refused(&args, &["error[bad-draw]", text]);
+    };
+    refused("in_window=uniform:60.2:60.8", "no whole number");
+    let args = [
+        "sweep",
+        ".",
+        "--measure",
+        "f=stats.fits",
+        "--random",
+        "20000000",
+        "--draw",
+        "in_window=uniform:2:9",
+    ];
+    bench.refused(&args, &["error[too-many-points]", "20000000"]);
+    bench.refused(
+        &["sweep", ".", "--measure", "f=stats.fits", "--grid", "lasso_alpha=-1e308:1e308:1"],
+        &["error[bad-range]", "more than 10 million values"],
+    );
+    bench.write("fixed.toml", "refit_every = 20\n");
+    let (sweep, _) = swept(
+        &bench,
+        &["sweep", ".", "--grid", "in_window=60", "--measure", "f=stats.fits", "--params", "fixed.toml"],
+        0,
+    );
+    assert_eq!(sweep["sweep"]["parameters"]["refit_every"], 20);
+}

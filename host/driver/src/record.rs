@@ -125,6 +125,14 @@ pub struct RunRecord {
     #[serde(default)]
     pub components: Vec<ComponentRecord>,
     pub nodes: Vec<NodeRecord>,
+    /// How many nodes of a large sweep are not written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nodes_left_out: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(it: &usize) -> bool {
+    *it == 0
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -263,6 +271,7 @@ impl RunRecord {
             parameters: parameter_records(of.plan, of.lineage),
             components: component_records(of.plan, of.components),
             nodes: nodes.map(|(node, is_selected)| node_record(node, *is_selected)).collect(),
+            nodes_left_out: 0,
         }
     }
 
@@ -322,11 +331,20 @@ impl RunRecord {
         self.state == RunState::Running && !crate::process::is_alive(self.pid, self.pid_began)
     }
 
-    /// Writes the record whole or not at all.
-    pub(crate) fn save(&self, lake: &Path) -> Result<(), DriverError> {
+    /// Writes the record whole or not at all. Of a sweep, whose points have rows of their own, nodes are written only
+    /// once it has ended, and only so many.
+    pub(crate) fn save(&mut self, lake: &Path) -> Result<(), DriverError> {
+        const SWEPT_NODES_MAX: usize = 10_000;
         let folder = run_folder(lake, &self.run);
         std::fs::create_dir_all(&folder).map_err(|e| file_error("create folder", &folder, e))?;
+        let is_short =
+            self.is_sweep && (self.state == RunState::Running || self.nodes.len() > SWEPT_NODES_MAX);
+        let nodes = if is_short { std::mem::take(&mut self.nodes) } else { Vec::new() };
+        self.nodes_left_out = nodes.len();
         let text = serde_json::to_vec_pretty(self).expect("a record has only string keys");
+        if is_short {
+            self.nodes = nodes;
+        }
         write_whole(&folder.join("run.json"), &text)
     }
 
