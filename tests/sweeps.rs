@@ -611,3 +611,99 @@ fn ranges_and_draws_of_integers_are_exact() {
     );
     assert_eq!(sweep["sweep"]["parameters"]["refit_every"], 20);
 }
+
+#[test]
+fn a_task_sees_the_same_names_in_a_sweep_as_in_a_run() {
+    let bench = Bench::example("long-short");
+    let args = [
+        "sweep",
+        ".",
+        "--grid",
+        "count=2,3",
+        "--measure",
+        "sum=sum(portfolio.contributions.contribution)",
+        "--keep",
+        "all",
+    ];
+    swept(&bench, &args, 0);
+    let record = bench.run(&["--set", "count=3"]);
+    assert_eq!(in_state(&record, "reused").len(), 8, "what the sweep kept is what a run gives: {record}");
+    let shown = bench.done(&["show", "portfolio.contributions", "--format", "csv"]).stdout;
+    assert!(
+        shown.contains("long_leg[window=120]") && !shown.contains("count"),
+        "names are those of the file"
+    );
+    assert_eq!(bench.json(&["replay", "last"])["equal"], true);
+    // Who reads the names is computed again when they change, and only who reads them.
+    bench.edit("pipeline.toml", "[nodes.long_leg]", "[nodes.slow_leg]");
+    bench.edit("pipeline.toml", "long = \"long_leg\"", "long = \"slow_leg\"");
+    let record = bench.run(&["--set", "count=3"]);
+    assert_eq!(in_state(&record, "computed"), ["portfolio"]);
+}
+
+#[test]
+fn a_cached_point_is_of_the_nodes_that_were_measured_whatever_they_are_called_now() {
+    let bench = misbehaving();
+    let nodes = |a: &str, b: &str| {
+        format!(
+            "[pipeline]\nname = \"p\"\n[tasks]\nmisbehave = \"{}\"\n[parameters.what]\ntype = \"string\"\ndefault = \"good\"\n\
+             [nodes.{a}]\ntask = \"misbehave\"\nparameters = {{ do = \"{{{{ what }}}}\" }}\n\
+             [nodes.{b}]\ntask = \"misbehave\"\nparameters = {{ do = \"clock\" }}\n",
+            guest("misbehave")
+        )
+    };
+    bench.write("pipeline.toml", &nodes("one", "two"));
+    let args = [
+        "sweep",
+        ".",
+        "--grid",
+        "what=good,two-batches",
+        "--measure",
+        "one=sum(one.value)",
+        "--measure",
+        "two=sum(two.value)",
+    ];
+    let (first, _) = swept(&bench, &args, 0);
+    bench.write("pipeline.toml", &nodes("two", "one"));
+    let (second, _) = swept(&bench, &args, 0);
+    let measures = |it: &Value, name: &str| -> Vec<Value> {
+        it["points"].as_array().expect("points").iter().map(|it| it["measures"][name].clone()).collect()
+    };
+    assert_eq!(measures(&first, "one"), measures(&second, "two"), "the nodes have swapped their names");
+    assert_eq!(measures(&first, "two"), measures(&second, "one"));
+}
+
+#[test]
+fn nodes_that_two_families_share_are_measured_under_either_name() {
+    let bench = Bench::example("etf-replicator");
+    let text = bench.read("pipeline.toml");
+    let (head, _) = text.split_once("[nodes.lasso]").expect("the node");
+    let lasso = |name: &str| {
+        format!(
+            "[nodes.{name}]\ntask = \"lasso\"\ninputs = {{ returns = \"returns\", benchmark = \"index_returns\" }}\n\
+             parameters = {{ in_window = \"{{{{ {name} }}}}\", lasso_alpha = \"{{{{ lasso_alpha }}}}\", refit_every = \"{{{{ refit_every }}}}\" }}\n"
+        )
+    };
+    let parameters = "[parameters.quick]\ntype = \"integer\"\ndefault = 60\n[parameters.lazy]\ntype = \"integer\"\ndefault = 120\n";
+    let head = head.replace("[parameters.in_window]\ntype = \"integer\"\ndefault = 240\nminimum = 2\nsummary = \"days that a fit sees\"\n", parameters);
+    bench.write("pipeline.toml", &(head + &lasso("quick") + &lasso("lazy")));
+    let args = [
+        "sweep",
+        ".",
+        "--grid",
+        "quick=60,120",
+        "--grid",
+        "lazy=60,120",
+        "--measure",
+        "a=sum(quick.coefficient)",
+        "--measure",
+        "b=sum(lazy.coefficient)",
+    ];
+    let (sweep, called) = swept(&bench, &args, 0);
+    assert!(called.stderr.contains("4 points, 24 nodes, 6 distinct"), "{}", called.stderr);
+    for point in sweep["points"].as_array().expect("points") {
+        let (parameters, measures) = (&point["parameters"], &point["measures"]);
+        let is_one = parameters["quick"] == parameters["lazy"];
+        assert_eq!(measures["a"] == measures["b"], is_one, "{point}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
-use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Window, Work};
+use tidemill_plan::{Code, Digest, Plan, PlanNode, SeenAs, SourceSpec, TaskUse, Window, Work};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
 use crate::failure::NodeFailure;
@@ -130,13 +130,20 @@ pub(crate) fn node_key(
     tidemill_plan::cache_key(&node.update_id, code, snapshots, &plan.window, contract)
 }
 
-/// The snapshots that a node reads, in the order of ports and members; `None` while one is not known.
+/// What a node reads, in the order of ports and members: the snapshot of each table and the name by which the task sees
+/// it; `None` while one is not known.
 pub(crate) fn snapshots<'a>(
     node: &PlanNode,
     mut table: impl FnMut(usize, usize) -> Option<&'a Manifest>,
 ) -> Option<Vec<Digest>> {
     let members = node.inputs.iter().flat_map(|it| &it.members);
-    members.map(|it| table(it.node, it.output).map(|it| it.snapshot)).collect()
+    let read = members.map(|it| Some([table(it.node, it.output)?.snapshot, name_digest(&it.seen_as)]));
+    Some(read.collect::<Option<Vec<_>>>()?.concat())
+}
+
+/// Of what a task sees of a table besides its rows.
+pub(crate) fn name_digest(seen_as: &SeenAs) -> Digest {
+    Digest::of([&*seen_as.node, "\n", &*seen_as.key].concat().as_bytes())
 }
 
 /// The tables of a node that a key makes valid, if all are there.
@@ -261,7 +268,16 @@ fn run_task(
     }
     let mut io = table_io(shared, position, attempt);
     // The engine watches the time.
-    let call = Call { node, task, run: &shared.run.0, attempt, window: shared.plan.window, time_ms: None };
+    let name = node.own_name();
+    let call = Call {
+        node,
+        task,
+        name: &name,
+        run: &shared.run.0,
+        attempt,
+        window: shared.plan.window,
+        time_ms: None,
+    };
     let ended = call.make(shared.sandbox, component, interrupt, &mut io);
     match ended.outcome {
         Outcome::Done => {
@@ -279,6 +295,8 @@ fn run_task(
 pub(crate) struct Call<'a> {
     pub(crate) node: &'a PlanNode,
     pub(crate) task: &'a TaskUse,
+    /// The node's name as the task sees it.
+    pub(crate) name: &'a str,
     pub(crate) run: &'a str,
     pub(crate) attempt: u32,
     pub(crate) window: Window,
@@ -298,7 +316,7 @@ impl Call<'_> {
         let parameters = self.task.parameters.to_string();
         let attempt = Attempt {
             run: self.run,
-            node: &node.name,
+            node: self.name,
             table: table.get(..32).unwrap_or_default(),
             attempt: self.attempt,
             seed: tidemill_plan::node_seed(&node.update_id),
@@ -329,7 +347,7 @@ fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableI
     let bound = |it: &tidemill_plan::Member| {
         let manifest = shared.table(it.node, it.output);
         let from = &shared.plan.nodes[it.node];
-        BoundTable::new(from, shared.home(manifest), manifest, &shared.plan.window)
+        BoundTable::new(from, &it.seen_as, shared.home(manifest), manifest, &shared.plan.window)
     };
     let inputs = node.inputs.iter().map(|it| (it.port.clone(), it.members.iter().map(bound).collect()));
     TableIo {

@@ -13,9 +13,11 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use tidemill_lake::{Lake, WindowFolder};
-use tidemill_plan::{Code, Digest, Goal, Keep, Measure, Problem, SweepPlan, Work, WriteMode};
+use tidemill_plan::{
+    Code, Digest, Goal, Keep, Measure, MeasureSource, PlanNode, Problem, SweepPlan, Work, WriteMode,
+};
 
-use crate::attempt::{SOURCE_CONTRACT, source_digest};
+use crate::attempt::{SOURCE_CONTRACT, name_digest, source_digest};
 use crate::catalog::Components;
 use crate::failure::DriverError;
 use crate::local::{Canceller, LocalOptions, LocalRun, Sweeping};
@@ -180,7 +182,7 @@ impl<'a> SweepRun<'a> {
 
     /// By the plan's order: whether a node's tables stay.
     fn kept(&self) -> Vec<bool> {
-        let is_source = |it: &tidemill_plan::PlanNode| matches!(it.work, Work::Source(_));
+        let is_source = |it: &PlanNode| matches!(it.work, Work::Source(_));
         let all = self.options.keep == Keep::All;
         let mut kept: Vec<bool> = self.plan.plan.nodes.iter().map(|it| all || is_source(it)).collect();
         if self.options.keep == Keep::Measured {
@@ -195,7 +197,7 @@ impl<'a> SweepRun<'a> {
 
 /// A point must not depend on what a lake holds already.
 fn refuse_adding(plan: &SweepPlan) -> Result<(), DriverError> {
-    let adds = |it: &&tidemill_plan::PlanNode| it.write_mode != WriteMode::Replace;
+    let adds = |it: &&PlanNode| it.write_mode != WriteMode::Replace;
     let Some(node) = plan.plan.nodes.iter().find(adds) else { return Ok(()) };
     let what = format!(
         "node `{}` adds to its table, so that a point would depend on what the lake held before it",
@@ -251,24 +253,37 @@ fn codes(plan: &SweepPlan, base: &Path) -> Result<(Vec<Digest>, Vec<SourceRecord
     Ok((codes, sources))
 }
 
-/// What a point's row depends on: its nodes with their code and data, the time of the run, and what is measured.
+/// What a point's row depends on: its nodes with their code, data and the names that tasks see, the time of the run, and
+/// what is measured of which node.
 fn keys(plan: &SweepPlan, codes: &[Digest], measures: &[Measure]) -> Vec<Digest> {
-    let measured: Vec<String> = measures.iter().map(|it| format!("{}={}", it.name, it.text)).collect();
-    let measured = Digest::of(measured.join("\n").as_bytes());
     let contract = format!("{}+{SOURCE_CONTRACT}", tidemill_sandbox::CONTRACT);
-    let nodes: Vec<Digest> = plan
-        .plan
-        .nodes
-        .iter()
-        .zip(codes)
-        .map(|(node, code)| {
-            tidemill_plan::cache_key(&node.update_id, code, &[], &plan.plan.window, &contract)
-        })
-        .collect();
-    (0..plan.space.len())
-        .map(|point| {
-            let of_point: Vec<Digest> = plan.nodes_of(point).map(|it| nodes[it]).collect();
-            tidemill_plan::cache_key(&measured, &measured, &of_point, &plan.plan.window, &contract)
-        })
-        .collect()
+    let window = &plan.plan.window;
+    let node_key = |(node, code): (&PlanNode, &Digest)| {
+        let members = node.inputs.iter().flat_map(|it| &it.members);
+        let names: Vec<Digest> = members.map(|it| name_digest(&it.seen_as)).collect();
+        tidemill_plan::cache_key(&node.update_id, code, &names, window, &contract)
+    };
+    let nodes: Vec<Digest> = plan.plan.nodes.iter().zip(codes).map(node_key).collect();
+    let asked: Vec<Digest> = measures.iter().map(|it| Digest::of(asked(it).as_bytes())).collect();
+    let point_key = |point| {
+        let mut of_point: Vec<Digest> = plan.nodes_of(point).map(|it| nodes[it]).collect();
+        let all = Digest::of(b"measures");
+        for (measure, asked) in measures.iter().zip(&asked) {
+            // Under one name a file may mean another node by now.
+            let node = plan.measured(point, measure).map_or(all, |(node, _)| nodes[node]);
+            of_point.extend([*asked, node]);
+        }
+        tidemill_plan::cache_key(&all, &all, &of_point, window, &contract)
+    };
+    (0..plan.space.len()).map(point_key).collect()
+}
+
+/// What a measure takes of its node, whatever the node is called.
+fn asked(measure: &Measure) -> String {
+    match &measure.source {
+        MeasureSource::Column { port, column, aggregate, .. } => {
+            format!("{} column {port:?} {column} {aggregate:?}", measure.name)
+        }
+        MeasureSource::Metric { name, .. } => format!("{} metric {name}", measure.name),
+    }
 }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 use tidemill_lake::{Lake, Manifest, TableReader, TableWriter, WindowFolder, WriterOptions};
-use tidemill_plan::{Code, PlanNode, PlanTable, Time, Window, Work};
+use tidemill_plan::{Code, PlanNode, PlanTable, SeenAs, Time, Window, Work};
 use tidemill_sandbox::{
     BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
 };
@@ -29,9 +29,14 @@ pub(crate) struct BoundTable {
 
 impl BoundTable {
     /// The output of a node, as far as a window lets tasks read it.
-    pub(crate) fn new(from: &PlanNode, lake: &Lake, manifest: &Arc<Manifest>, window: &Window) -> Self {
-        let key: serde_json::Map<_, _> = from.key.iter().cloned().collect();
-        let member = MemberInfo { node: from.name.clone(), key: Value::Object(key).to_string() };
+    pub(crate) fn new(
+        from: &PlanNode,
+        seen_as: &SeenAs,
+        lake: &Lake,
+        manifest: &Arc<Manifest>,
+        window: &Window,
+    ) -> Self {
+        let member = MemberInfo { node: seen_as.node.clone(), key: seen_as.key.clone() };
         let is_cut_by_knowledge = matches!(&from.work, Work::Source(it) if it.knowledge_time.is_some());
         // What a source cut by knowledge time holds was known at as-of, whatever time it is about.
         let end = if is_cut_by_knowledge { window.end } else { window.read_end() };

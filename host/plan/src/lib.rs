@@ -55,7 +55,7 @@ pub use nearest::nearest;
 pub use pipeline::{Pipeline, parse};
 pub use plan::{
     BoundParameter, FamilyKey, Input, Limits, Member, Plan, PlanNode, PlanTable, Provenance, Resources,
-    Retry, RetryPolicy, Span, TaskUse, Work, WriteMode,
+    Retry, RetryPolicy, SeenAs, Span, TaskUse, Work, WriteMode,
 };
 pub use planner::{Catalog, CatalogEntry, Machine, Request, plan};
 pub use problem::{Code, Place, Problem};

@@ -61,6 +61,14 @@ pub struct PlanNode {
     pub priority: i32,
 }
 
+impl PlanNode {
+    /// The name in the file, for a family's member with its key; `name` may have values of a sweep's axes besides.
+    #[must_use]
+    pub fn own_name(&self) -> String {
+        crate::family::member_name(&self.family, &self.key)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Work {
     Source(SourceSpec),
@@ -96,12 +104,22 @@ pub enum Span {
     Milliseconds(u64),
 }
 
+/// What a task sees of a node that it reads: the names in the pipeline's file, which a sweep does not change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SeenAs {
+    /// As `leg[window=60]`.
+    pub node: String,
+    /// The `for_each` values as a JSON object.
+    pub key: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Position in `Plan::nodes`, smaller than the consumer's.
     pub node: usize,
     /// Position in that node's `outputs`.
     pub output: usize,
+    pub seen_as: Arc<SeenAs>,
 }
 
 /// A table that a node writes.

@@ -1,5 +1,7 @@
 //! Binds input ports to the tables of sources, nodes and families, and checks that these fit.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::expression::Scope;
@@ -137,7 +139,12 @@ impl<'p> Planner<'p, '_> {
             let mut members = Vec::new();
             for (reference, output) in &binding.reads {
                 let indices = self.members(node, binding, reference, scope).map_err(|it| vec![it])?;
-                members.extend(indices.into_iter().map(|node| Member { node, output: *output }));
+                let group = &self.groups[reference.node.as_str()];
+                members.extend(indices.into_iter().map(|it| Member {
+                    node: group.nodes[it],
+                    output: *output,
+                    seen_as: Arc::clone(&group.seen_as[it]),
+                }));
             }
             let count = members.len();
             if binding.arity != Arity::Many && count > 1 {
@@ -162,6 +169,7 @@ impl<'p> Planner<'p, '_> {
     }
 
     /// Positions in the plan of the members that a reference means.
+    /// Positions among the group's nodes.
     fn members(
         &mut self,
         node: &Named<NodeDecl>,
@@ -171,7 +179,7 @@ impl<'p> Planner<'p, '_> {
     ) -> Result<Vec<usize>, At<Problem>> {
         let group: &Group = &self.groups[reference.node.as_str()];
         if reference.wanted.is_empty() {
-            return Ok(group.nodes.clone());
+            return Ok((0..group.nodes.len()).collect());
         }
         let mut wanted: Vec<(&str, Value)> = Vec::new();
         for (key, cell) in &reference.wanted {
@@ -188,7 +196,7 @@ impl<'p> Planner<'p, '_> {
                 "no member has all these values".to_owned(),
                 "pick values that occur together".to_owned(),
             ),
-            Ok(found) => Ok(found.into_iter().map(|it| group.nodes[it]).collect()),
+            Ok(found) => Ok(found.into_iter().collect()),
         }
     }
 }

@@ -48,8 +48,10 @@ impl<'p> Planner<'p, '_> {
             members.push(planned);
         }
         let is_whole = self.problems.len() == before && members.len() == keys.len();
+        let seen_as = self.seen_as(&node.name, keys.get(..members.len()).unwrap_or_default());
         Group {
             nodes: members,
+            seen_as,
             state: if is_whole { GroupState::Planned } else { GroupState::Failed },
             members: Members::new(&node.value.for_each, keys.iter()),
             keys: node.value.for_each.names().map(str::to_owned).collect(),
@@ -203,11 +205,13 @@ impl<'p> Planner<'p, '_> {
         if self.twins == Twins::Shared
             && let Some(twin) = node.outputs.first().and_then(|it| self.writers.get(&it.id).copied())
             && self.nodes[twin].update_id == node.update_id
+            && self.nodes[twin].inputs == node.inputs
         {
             return Some(twin);
         }
         for table in &node.outputs {
-            let Some(other) = self.writers.get(&table.id).map(|it| &self.nodes[*it]) else {
+            let writer = self.writers.get(&table.id).filter(|_| self.twins != Twins::Kept);
+            let Some(other) = writer.map(|it| &self.nodes[*it]) else {
                 continue;
             };
             let what =

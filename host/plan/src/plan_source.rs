@@ -11,7 +11,7 @@ use crate::planner::{Group, GroupOutput, GroupState, Planner, Twins};
 use crate::settings::Settings;
 use crate::source::format_of_path;
 use crate::text::At;
-use crate::{Code, PlanNode, PlanTable, Problem, SourceSpec, TableName, Work};
+use crate::{Code, FamilyKey, PlanNode, PlanTable, Problem, SourceSpec, TableName, Work};
 
 /// The port of a source.
 const PORT: &str = "output";
@@ -59,8 +59,10 @@ impl<'p> Planner<'p, '_> {
             self.writers.insert(id, position);
             self.nodes.push(node);
         }
+        let seen_as = self.seen_as(&source.name, &[FamilyKey::new()]);
         Group {
             nodes: vec![twin.unwrap_or(position)],
+            seen_as,
             state: GroupState::Planned,
             members: Members::new(&Entries::new(), std::iter::empty()),
             keys: Vec::new(),

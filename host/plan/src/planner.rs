@@ -9,13 +9,15 @@ use serde_json::{Map, Value};
 
 use crate::columns::KnownColumns;
 use crate::expression::{Expressions, Scope, environment};
-use crate::family::Members;
+use crate::family::{self, Members};
 use crate::fields::Entries;
 use crate::file_names::is_name;
 use crate::graph::Decl;
 use crate::task_parameters::TaskSchema;
 use crate::text::Problems;
-use crate::{Code, Digest, Pipeline, Plan, PlanNode, Problem, TaskDescription, Window, bind};
+use crate::{
+    Code, Digest, FamilyKey, Pipeline, Plan, PlanNode, Problem, SeenAs, TaskDescription, Window, bind,
+};
 
 /// A task as the catalog knows it.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub(crate) struct Group {
     pub(crate) nodes: Vec<usize>,
     pub(crate) state: GroupState,
     pub(crate) members: Members,
+    /// What consumers see of `nodes`, one by one.
+    pub(crate) seen_as: Vec<Arc<SeenAs>>,
     /// `for_each` keys.
     pub(crate) keys: Vec<String>,
     /// Output ports; `None` when the task is unknown.
@@ -83,6 +87,7 @@ impl Group {
             nodes: Vec::new(),
             state: GroupState::Failed,
             members: Members::new(&Entries::new(), std::iter::empty()),
+            seen_as: Vec::new(),
             keys: Vec::new(),
             outputs: None,
         }
@@ -103,6 +108,8 @@ pub(crate) enum Twins {
     Refused,
     /// Points of a sweep share it: what is a twin at one point may be the other's neighbour at the next.
     Shared,
+    /// Each stays a node of its own: the plan is looked at, not run.
+    Kept,
 }
 
 /// The plan so far.
@@ -116,6 +123,8 @@ pub(crate) struct Planner<'p, 'env> {
     /// Who writes each table.
     pub(crate) writers: HashMap<Digest, usize>,
     pub(crate) twins: Twins,
+    /// By declaration that is no family: a sweep may plan it a million times.
+    seen_as: HashMap<&'p str, Arc<SeenAs>>,
     catalog: &'p dyn Catalog,
     tasks: HashMap<&'p str, Result<KnownTask, Problem>>,
 }
@@ -153,6 +162,20 @@ pub(crate) fn plan_with(
 }
 
 impl<'p, 'env> Planner<'p, 'env> {
+    /// What consumers see of the members of a declaration.
+    pub(crate) fn seen_as(&mut self, node: &'p str, keys: &[FamilyKey]) -> Vec<Arc<SeenAs>> {
+        let seen = |key: &FamilyKey| {
+            let object: Map<_, _> = key.iter().cloned().collect();
+            let key_text = Value::Object(object).to_string();
+            Arc::new(SeenAs { node: family::member_name(node, key), key: key_text })
+        };
+        if keys.iter().all(Vec::is_empty) {
+            let only = self.seen_as.entry(node).or_insert_with(|| seen(&FamilyKey::new()));
+            return keys.iter().map(|_| Arc::clone(only)).collect();
+        }
+        keys.iter().map(seen).collect()
+    }
+
     pub(crate) fn new(
         pipeline: &'p Pipeline,
         request: &Request,
@@ -170,6 +193,7 @@ impl<'p, 'env> Planner<'p, 'env> {
             groups: HashMap::new(),
             writers: HashMap::new(),
             twins,
+            seen_as: HashMap::new(),
             catalog,
             tasks: HashMap::new(),
         }

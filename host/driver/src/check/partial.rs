@@ -113,7 +113,7 @@ impl<'a> Partials<'a> {
             checkpoint: &Mutex::new(None),
             observer: &Quiet,
         };
-        let call = Call { node, task, run: RUN, attempt: 1, window, time_ms: node.timeout_ms };
+        let call = Call { node, task, name: RUN, run: RUN, attempt: 1, window, time_ms: node.timeout_ms };
         let interrupt = Interrupt::new();
         let ended = call.make(self.check.components.sandbox(), &component, &interrupt, &mut io);
         match ended.outcome {
@@ -137,10 +137,11 @@ impl<'a> Partials<'a> {
             && spec.knowledge_time.is_some()
         {
             let vintage = self.vintage(member.node, spec, as_of)?;
-            return Ok(BoundTable::new(from, &vintage.0, &vintage.1, window));
+            return Ok(BoundTable::new(from, &member.seen_as, &vintage.0, &vintage.1, window));
         }
         let tables = self.tables[member.node].as_ref().expect("what a node needs was computed");
-        let mut bound = BoundTable::new(from, self.check.lake, &tables[member.output], window);
+        let mut bound =
+            BoundTable::new(from, &member.seen_as, self.check.lake, &tables[member.output], window);
         let after = clip.as_of.map(|it| Time(it.0.saturating_add(1)));
         bound.start = clip.start;
         // Of a source cut by knowledge time, what was known may be about any time.

@@ -171,9 +171,11 @@ impl SweepPlan {
     pub fn measured(&self, point: usize, measure: &Measure) -> Option<(usize, usize)> {
         let name = measure.source.node();
         let family = name.split('[').next().unwrap_or(name);
-        let position = *self.instance(point, family)?.iter().find(|it| {
-            let node = &self.plan.nodes[**it as usize];
-            crate::family::member_name(&node.family, &node.key) == name
+        let instance = self.instance(point, family)?;
+        // A node may be shared with another family, whose name it then has.
+        let position = *instance.iter().find(|it| {
+            let key = &self.plan.nodes[**it as usize].key;
+            family == name && instance.len() == 1 || crate::family::member_name(family, key) == name
         })?;
         let position = position as usize;
         let MeasureSource::Column { port, .. } = &measure.source else { return Some((position, 0)) };

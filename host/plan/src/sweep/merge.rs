@@ -298,5 +298,5 @@ pub fn plan_first(
     let first = space.axes.iter().zip(space.values(0)).map(|(axis, it)| (axis.name.clone(), it.clone()));
     let mut request = request.clone();
     request.parameters.extend(first);
-    plan_with(pipeline, &request, catalog, Twins::Shared)
+    plan_with(pipeline, &request, catalog, Twins::Kept)
 }
