@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod binary;
 mod lasso;
 mod measure;
 mod memory;

@@ -10,10 +10,11 @@ use tidemill_lake::{Access, Lake};
 use tidemill_plan::{Machine, Pipeline, Request, Window};
 use tidemill_sandbox::Sandbox;
 
+use crate::binary::scratch;
 use crate::row::{Quantity, Row, Target};
 use crate::sandbox::{sandbox, seconds};
 
-const GUESTS: &str = "tests/guests/components";
+pub(crate) const GUESTS: &str = "tests/guests/components";
 
 pub(crate) struct Silent;
 
@@ -23,8 +24,7 @@ impl Observer for Silent {
 
 pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
     let sandbox = Arc::new(sandbox()?);
-    // Lakes are removed only at the end: ext4 is slow to make files for some seconds after many were removed.
-    let lakes = tempfile::tempdir_in(target())?;
+    let lakes = scratch()?;
     let mut rows = Vec::new();
     for (name, pipeline, nodes) in [
         ("10,000 wide", wide(), 10_000),
@@ -93,12 +93,6 @@ fn once(sandbox: &Arc<Sandbox>, text: &str, place: Where, folder: &Path) -> anyh
         ensure!(record.state == RunState::Succeeded, "the run ended {:?}", record.state);
         Ok(())
     })
-}
-
-/// On a disk, where a temporary folder may be in memory.
-fn target() -> PathBuf {
-    let folder = std::env::current_exe().ok().and_then(|it| it.parent().map(Path::to_path_buf));
-    folder.unwrap_or_else(std::env::temp_dir)
 }
 
 fn header() -> String {
