@@ -65,6 +65,10 @@ fn peak_kib_in(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+pub(crate) fn secs(it: Duration) -> Quantity {
+    Quantity { value: it.as_secs_f64(), unit: "s" }
+}
+
 pub(crate) fn ms(it: Duration) -> Quantity {
     Quantity { value: it.as_secs_f64() * 1e3, unit: "ms" }
 }

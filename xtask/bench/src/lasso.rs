@@ -17,12 +17,11 @@ use crate::measure::{Repeats, measure_pair};
 use crate::nodes::Silent;
 use crate::row::{Row, Target};
 use crate::sandbox::{Tables, load, ms_row, run, sandbox};
-
-const PIPELINE: &str = "examples/etf-replicator/pipeline.toml";
+use crate::sweep::PIPELINE;
 
 pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
     let sandbox = Arc::new(sandbox()?);
-    let (returns, benchmark) = inputs(&sandbox)?;
+    let [returns, benchmark] = tables(&sandbox, ["returns", "index_returns"])?;
     let component = load(&sandbox, Path::new("examples/etf-replicator/components/lasso.wasm"))?;
     let parameters =
         serde_json::json!({"in_window": 240, "lasso_alpha": 1e-3, "refit_every": 5, "tol": 1e-10});
@@ -49,8 +48,11 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
     Ok(vec![Row { target: Target::RatioAtMost(1.3), ..row }])
 }
 
-/// The two tables that the node reads, computed by the example itself.
-fn inputs(sandbox: &Arc<Sandbox>) -> anyhow::Result<(RecordBatch, RecordBatch)> {
+/// Tables of nodes that the Lasso depends on, computed by the example itself.
+pub(crate) fn tables<const N: usize>(
+    sandbox: &Arc<Sandbox>,
+    nodes: [&str; N],
+) -> anyhow::Result<[RecordBatch; N]> {
     let base = PathBuf::from(PIPELINE).parent().context("a file has a folder")?.to_path_buf();
     let text = std::fs::read_to_string(PIPELINE).with_context(|| format!("read {PIPELINE}"))?;
     let pipeline = tidemill_plan::parse(&text, PIPELINE).map_err(|e| anyhow::anyhow!("{}", e[0]))?;
@@ -73,7 +75,8 @@ fn inputs(sandbox: &Arc<Sandbox>) -> anyhow::Result<(RecordBatch, RecordBatch)> 
     };
     let run = LocalRun::new(&plan, selected, &lake, &components, options);
     run.run(&Silent).map_err(|e| anyhow::anyhow!("{}", e.problem()))?;
-    Ok((table(&plan, &lake, "returns")?, table(&plan, &lake, "index_returns")?))
+    let tables = nodes.iter().map(|it| table(&plan, &lake, it)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(tables.try_into().expect("one table for each node"))
 }
 
 fn table(plan: &Plan, lake: &Lake, node: &str) -> anyhow::Result<RecordBatch> {

@@ -15,9 +15,15 @@ mod report;
 mod row;
 mod sandbox;
 mod start;
+mod sweep;
+mod sweep_memory;
+mod sweep_native;
+mod sweep_plan;
+mod sweep_points;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use args::Command;
 use row::Row;
 
@@ -43,6 +49,10 @@ fn run() -> anyhow::Result<()> {
         }
         Command::Measure(options) => options,
     };
+    if let Some(unknown) = options.only.iter().find(|name| SUITES.iter().all(|(it, _)| it != name)) {
+        let names = SUITES.map(|(it, _)| it).join(", ");
+        bail!("`--only {unknown}` names no rows; there are {names}");
+    }
     let mut rows: Vec<Row> = Vec::new();
     for (name, suite) in SUITES {
         if options.includes(name) {
@@ -57,10 +67,14 @@ fn run() -> anyhow::Result<()> {
 type Suite = fn() -> anyhow::Result<Vec<Row>>;
 
 /// By the names that `--only` knows.
-const SUITES: [(&str, Suite); 5] = [
+const SUITES: [(&str, Suite); 9] = [
     ("memory", memory::rows),
     ("sandbox", sandbox::rows),
     ("lasso", lasso::rows),
     ("nodes", nodes::rows),
     ("start", start::rows),
+    ("sweep-native", sweep_native::rows),
+    ("sweep-points", sweep_points::rows),
+    ("sweep-memory", sweep_memory::rows),
+    ("sweep-plan", sweep_plan::rows),
 ];

@@ -5,7 +5,7 @@ use tidemill_task::prelude::*;
 
 /// One row per refit and stock.
 #[derive(Columns)]
-struct Coefficients {
+pub struct Coefficients {
     /// The first day that the coefficients hold for.
     #[time]
     time_index: TimestampMicrosecondArray,
@@ -16,7 +16,7 @@ struct Coefficients {
 
 /// Simple returns, one row per day and identifier.
 #[derive(Columns)]
-struct Returns {
+pub struct Returns {
     #[time]
     time_index: TimestampMicrosecondArray,
     #[identifier]
@@ -26,7 +26,7 @@ struct Returns {
 
 /// One row per day, from the first refit on.
 #[derive(Columns)]
-struct Replica {
+pub struct Replica {
     #[time]
     time_index: TimestampMicrosecondArray,
     replicated_return: Float64Array,
@@ -39,7 +39,7 @@ struct Replica {
 
 /// Daily and cumulative return of a replica, beside those of its benchmark.
 #[task]
-fn replicate(coefficients: Coefficients, returns: Returns, benchmark: Returns) -> Result<Replica> {
+pub fn replicate(coefficients: Coefficients, returns: Returns, benchmark: Returns) -> Result<Replica> {
     let Coefficients { time_index, unique_identifier, coefficient } = &coefficients;
     let coefficients = matrix("coefficients", time_index, unique_identifier, coefficient)?;
     let Returns { time_index, unique_identifier, simple_return } = &returns;

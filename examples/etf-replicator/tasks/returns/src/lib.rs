@@ -9,7 +9,7 @@ use tidemill_task::prelude::*;
 
 /// Prices, one row per time and identifier.
 #[derive(Columns)]
-struct Prices {
+pub struct Prices {
     #[time]
     time_index: TimestampMicrosecondArray,
     #[identifier]
@@ -19,7 +19,7 @@ struct Prices {
 
 /// Returns, one row per time and identifier.
 #[derive(Columns)]
-struct Returns {
+pub struct Returns {
     #[time]
     time_index: TimestampMicrosecondArray,
     #[identifier]
@@ -30,7 +30,7 @@ struct Returns {
 
 /// Simple return of each close over the one before.
 #[task]
-fn returns(prices: Input<Prices>, output: &mut Output<Returns>) -> Result<()> {
+pub fn returns(prices: Input<Prices>, output: &mut Output<Returns>) -> Result<()> {
     let mut last: HashMap<String, f64> = HashMap::new();
     for batch in &prices {
         let batch = batch?;

@@ -8,7 +8,7 @@ use spread::Spread;
 use tidemill_task::prelude::*;
 
 #[parameters]
-struct Parameters {
+pub struct Parameters {
     /// Days in a year, by which the tracking error is annualised.
     #[default = 252.0]
     #[above(0.0)]
@@ -17,7 +17,7 @@ struct Parameters {
 
 /// One row per day.
 #[derive(Columns)]
-struct Replica {
+pub struct Replica {
     #[time]
     time_index: TimestampMicrosecondArray,
     replicated_return: Float64Array,
@@ -26,7 +26,7 @@ struct Replica {
 
 /// One row per refit and stock.
 #[derive(Columns)]
-struct Coefficients {
+pub struct Coefficients {
     #[time]
     time_index: TimestampMicrosecondArray,
     #[identifier]
@@ -36,7 +36,7 @@ struct Coefficients {
 
 /// One row.
 #[derive(Columns)]
-struct Statistics {
+pub struct Statistics {
     /// The replica's last day.
     #[time]
     time_index: TimestampMicrosecondArray,
@@ -49,7 +49,7 @@ struct Statistics {
 
 /// Tracking error, number of stocks used and number of fits of a replica.
 #[task]
-fn statistics(
+pub fn statistics(
     parameters: Parameters,
     replica: Input<Replica>,
     coefficients: Input<Coefficients>,
