@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 pub(crate) const HELP: &str = "\
 usage: cargo xtask bench [--peers] [--only NAME]… [--output FILE]
 
-  --peers        measure other programs of the kind too, where this machine has them
+  --peers        install other programs of the kind in a virtual environment and measure them in the same run
   --only NAME    only these rows
   --output FILE  where the numbers go as JSON (default: bench.json)
 ";

@@ -11,6 +11,7 @@ mod lasso;
 mod measure;
 mod memory;
 mod nodes;
+mod peers;
 mod report;
 mod row;
 mod sandbox;
@@ -20,6 +21,7 @@ mod sweep_memory;
 mod sweep_native;
 mod sweep_plan;
 mod sweep_points;
+mod virtual_env;
 
 use std::process::ExitCode;
 
@@ -67,7 +69,7 @@ fn run() -> anyhow::Result<()> {
 type Suite = fn() -> anyhow::Result<Vec<Row>>;
 
 /// By the names that `--only` knows.
-const SUITES: [(&str, Suite); 9] = [
+const SUITES: [(&str, Suite); 10] = [
     ("memory", memory::rows),
     ("sandbox", sandbox::rows),
     ("lasso", lasso::rows),
@@ -77,4 +79,5 @@ const SUITES: [(&str, Suite); 9] = [
     ("sweep-points", sweep_points::rows),
     ("sweep-memory", sweep_memory::rows),
     ("sweep-plan", sweep_plan::rows),
+    ("peers", peers::rows),
 ];
