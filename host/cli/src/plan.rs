@@ -78,7 +78,7 @@ fn node_json(plan: &Plan, node: &PlanNode, preview: &Preview, is_selected: bool)
     let (kind, task, component, parameters) = match &node.work {
         Work::Source(spec) => ("source", json!(spec.path), Value::Null, Value::Null),
         Work::Task(it) => {
-            ("task", json!(it.description.name), json!(it.digest.to_string()), it.parameters.clone())
+            ("task", json!(it.description.name), json!(it.digest.to_string()), (*it.parameters).clone())
         }
     };
     let tables: Vec<Value> = node

@@ -62,10 +62,11 @@ pub struct TableName(pub String);
 impl TableName {
     /// `port` where the task has several outputs.
     pub(crate) fn new(task: &str, port: Option<&String>, id: &Digest) -> Self {
-        let digits: String = id.to_string().chars().take(32).collect();
+        let digits = id.to_string();
+        let digits = digits.get(..32).expect("a digest has 64 digits");
         Self(match port {
-            Some(port) => format!("{task}-{port}_{digits}"),
-            None => format!("{task}_{digits}"),
+            Some(port) => [task, "-", port, "_", digits].concat(),
+            None => [task, "_", digits].concat(),
         })
     }
 }

@@ -81,7 +81,8 @@ pub(crate) fn member_name(node: &str, key: &FamilyKey) -> String {
         return node.to_owned();
     }
     let pairs: Vec<String> = key.iter().map(|(name, value)| format!("{name}={}", key_text(value))).collect();
-    format!("{node}[{}]", pairs.join(","))
+    // Of the exact size: a sweep has a name for each of a million nodes.
+    [node, "[", &pairs.join(","), "]"].concat()
 }
 
 /// One text for each value: `1` and `1.0` are one; strings bare unless that could be read otherwise.

@@ -65,13 +65,17 @@ impl Canonical {
             Value::Object(it) => {
                 self.tag(6);
                 self.length(it.len());
-                let mut entries: Vec<_> = it.iter().collect();
-                entries.sort_by_key(|(key, _)| key.as_str());
-                for (key, value) in entries {
-                    self.text(key);
-                    self.value(value);
-                }
+                self.entries(it.iter().collect());
             }
+        }
+    }
+
+    /// Of an object, whose tag and length stand before.
+    fn entries(&mut self, mut entries: Vec<(&String, &Value)>) {
+        entries.sort_by_key(|(key, _)| key.as_str());
+        for (key, value) in entries {
+            self.text(key);
+            self.value(value);
         }
     }
 
@@ -136,10 +140,10 @@ impl Recipe<'_> {
             RecipeWork::Task { parameters, ignored, upstream } => {
                 to.tag(b't');
                 let all = parameters.as_object().into_iter().flatten();
-                let counted = all.filter(|(name, _)| counts(name, ignored));
-                to.value(&Value::Object(
-                    counted.map(|(name, value)| (name.clone(), value.clone())).collect(),
-                ));
+                let counted: Vec<_> = all.filter(|(name, _)| counts(name, ignored)).collect();
+                to.tag(6);
+                to.length(counted.len());
+                to.entries(counted);
                 to.length(upstream.len());
                 for (port, ids) in *upstream {
                     to.text(port);

@@ -82,8 +82,9 @@ pub struct TaskUse {
     /// Of the component.
     pub digest: Digest,
     pub description: Arc<TaskDescription>,
-    /// Canonical: keys sorted, defaults filled in, numbers by the schema's type.
-    pub parameters: Value,
+    /// Canonical: keys sorted, defaults filled in, numbers by the schema's type. One for nodes of a declaration that have
+    /// the same.
+    pub parameters: Arc<Value>,
     pub identity_ignore: Vec<String>,
 }
 

@@ -136,7 +136,8 @@ impl<'p> Planner<'p, '_> {
     ) -> Result<Vec<Input>, Vec<At<Problem>>> {
         let mut inputs = Vec::with_capacity(bindings.len());
         for binding in bindings {
-            let mut members = Vec::new();
+            // Mostly one table for each; a sweep may have a million of these.
+            let mut members = Vec::with_capacity(binding.reads.len());
             for (reference, output) in &binding.reads {
                 let indices = self.members(node, binding, reference, scope).map_err(|it| vec![it])?;
                 let group = &self.groups[reference.node.as_str()];

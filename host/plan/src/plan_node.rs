@@ -1,8 +1,9 @@
 //! Plans a node: every member of its family with parameters, inputs, settings and identities.
 
-use serde_json::Map;
+use std::sync::Arc;
 
-use crate::columns::KnownColumns;
+use serde_json::{Map, Value};
+
 use crate::expression::Scope;
 use crate::family::{self, Members};
 use crate::field::LookBack;
@@ -11,13 +12,11 @@ use crate::file::NodeDecl;
 use crate::identity::{Recipe, RecipeWork};
 use crate::nearest::did_you_mean;
 use crate::plan_inputs::Binding;
-use crate::planner::{Group, GroupOutput, GroupState, KnownTask, Planner, Twins};
+use crate::planner::{Group, GroupState, KnownTask, Planner, Twins};
 use crate::settings::Settings;
 use crate::task_parameters::Others;
 use crate::text::At;
-use crate::{
-    Code, Digest, FamilyKey, Input, PlanNode, PlanTable, Problem, TableName, TaskDescription, TaskUse, Work,
-};
+use crate::{Code, Digest, FamilyKey, Input, PlanNode, PlanTable, Problem, TableName, TaskUse, Work};
 
 impl<'p> Planner<'p, '_> {
     pub(crate) fn plan_node(&mut self, node: &'p Named<NodeDecl>) -> Group {
@@ -55,7 +54,7 @@ impl<'p> Planner<'p, '_> {
             state: if is_whole { GroupState::Planned } else { GroupState::Failed },
             members: Members::new(&node.value.for_each, keys.iter()),
             keys: node.value.for_each.names().map(str::to_owned).collect(),
-            outputs: task.map(|it| outputs(&it.entry.description)),
+            outputs: task.map(|it| it.outputs),
         }
     }
 
@@ -108,6 +107,7 @@ impl<'p> Planner<'p, '_> {
             };
         }
         let (outputs, update_id) = self.identify(task, &parameters, member.ignored, &inputs);
+        let parameters = self.shared_parameters(&node.name, parameters);
         let planned = PlanNode {
             name: family::member_name(&node.name, key),
             family: node.name.clone(),
@@ -137,7 +137,7 @@ impl<'p> Planner<'p, '_> {
         node: &Named<NodeDecl>,
         task: Option<&KnownTask>,
         scope: &Scope,
-    ) -> Result<serde_json::Value, Vec<At<Problem>>> {
+    ) -> Result<Value, Vec<At<Problem>>> {
         let mut given = Map::new();
         for it in node.value.parameters.iter() {
             let value = self.expressions.render(&it.value.value, scope).map_err(|it| vec![it])?;
@@ -168,10 +168,19 @@ impl<'p> Planner<'p, '_> {
         Ok(fitted)
     }
 
+    /// In a sweep most nodes have the parameters of the one before.
+    fn shared_parameters(&mut self, node: &'p str, parameters: Value) -> Arc<Value> {
+        let last = self.parameters.entry(node).or_default();
+        if **last != parameters {
+            *last = Arc::new(parameters);
+        }
+        Arc::clone(last)
+    }
+
     fn identify(
         &self,
         task: &KnownTask,
-        parameters: &serde_json::Value,
+        parameters: &Value,
         ignored: &[String],
         inputs: &[Input],
     ) -> (Vec<PlanTable>, Digest) {
@@ -241,12 +250,4 @@ struct MemberOf<'p, 'a> {
     task: Option<&'a KnownTask>,
     bindings: Option<&'a [Binding<'p>]>,
     ignored: &'a [String],
-}
-
-fn outputs(description: &TaskDescription) -> Vec<GroupOutput> {
-    let output = |it: &crate::OutputPort| GroupOutput {
-        port: it.name.clone(),
-        columns: it.columns.as_deref().map(KnownColumns::of_schema),
-    };
-    description.outputs.iter().map(output).collect()
 }

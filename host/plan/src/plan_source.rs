@@ -1,6 +1,7 @@
 //! Plans a source: a node of its own that writes one table.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::columns::KnownColumns;
 use crate::family::Members;
@@ -66,7 +67,7 @@ impl<'p> Planner<'p, '_> {
             state: GroupState::Planned,
             members: Members::new(&Entries::new(), std::iter::empty()),
             keys: Vec::new(),
-            outputs: Some(vec![GroupOutput { port: PORT.to_owned(), columns }]),
+            outputs: Some(Rc::new([GroupOutput { port: PORT.to_owned(), columns }])),
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) struct Group {
     /// `for_each` keys.
     pub(crate) keys: Vec<String>,
     /// Output ports; `None` when the task is unknown.
-    pub(crate) outputs: Option<Vec<GroupOutput>>,
+    pub(crate) outputs: Option<Rc<[GroupOutput]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,7 @@ impl Group {
 pub(crate) struct KnownTask {
     pub(crate) entry: CatalogEntry,
     pub(crate) schema: Rc<TaskSchema>,
+    pub(crate) outputs: Rc<[GroupOutput]>,
 }
 
 /// What becomes of a node that does what another does already.
@@ -125,6 +126,8 @@ pub(crate) struct Planner<'p, 'env> {
     pub(crate) twins: Twins,
     /// By declaration that is no family: a sweep may plan it a million times.
     seen_as: HashMap<&'p str, Arc<SeenAs>>,
+    /// By declaration: those of its last node.
+    pub(crate) parameters: HashMap<&'p str, Arc<Value>>,
     catalog: &'p dyn Catalog,
     tasks: HashMap<&'p str, Result<KnownTask, Problem>>,
 }
@@ -194,6 +197,7 @@ impl<'p, 'env> Planner<'p, 'env> {
             writers: HashMap::new(),
             twins,
             seen_as: HashMap::new(),
+            parameters: HashMap::new(),
             catalog,
             tasks: HashMap::new(),
         }
@@ -240,5 +244,10 @@ fn known_task(catalog: &dyn Catalog, reference: &str) -> Result<KnownTask, Probl
         );
         Problem::new(Code("bad-task-schema"), what, "build the task with a current SDK")
     })?;
-    Ok(KnownTask { entry, schema: Rc::new(schema) })
+    let output = |it: &crate::OutputPort| GroupOutput {
+        port: it.name.clone(),
+        columns: it.columns.as_deref().map(KnownColumns::of_schema),
+    };
+    let outputs = entry.description.outputs.iter().map(output).collect();
+    Ok(KnownTask { entry, schema: Rc::new(schema), outputs })
 }

@@ -21,8 +21,7 @@ pub struct SweepPlan {
     pub space: Space,
     /// Names of the sources and nodes of the file that are in the plan.
     pub families: Vec<String>,
-    /// Members of each distinct use of a family: positions in the plan.
-    instances: Vec<Vec<u32>>,
+    instances: Instances,
     /// Point after point, for each family its instance.
     of_points: Vec<u32>,
 }
@@ -32,13 +31,13 @@ impl SweepPlan {
     pub fn nodes_of(&self, point: usize) -> impl Iterator<Item = usize> {
         let width = self.families.len();
         let instances = &self.of_points[point * width..(point + 1) * width];
-        instances.iter().flat_map(|it| &self.instances[*it as usize]).map(|it| *it as usize)
+        instances.iter().flat_map(|it| self.instances.get(*it)).map(|it| *it as usize)
     }
 
     /// Members of a family at a point.
     pub(crate) fn instance(&self, point: usize, family: &str) -> Option<&[u32]> {
         let at = self.families.iter().position(|it| it == family)?;
-        Some(&self.instances[self.of_points[point * self.families.len() + at] as usize])
+        Some(self.instances.get(self.of_points[point * self.families.len() + at]))
     }
 
     /// For each of `families`, how many nodes the points have of it when each is counted by itself.
@@ -47,7 +46,7 @@ impl SweepPlan {
         let mut uses = vec![0; self.families.len()];
         for of_point in self.of_points.chunks_exact(self.families.len().max(1)) {
             for (uses, instance) in uses.iter_mut().zip(of_point) {
-                *uses += self.instances[*instance as usize].len() as u64;
+                *uses += self.instances.get(*instance).len() as u64;
             }
         }
         uses
@@ -56,7 +55,30 @@ impl SweepPlan {
     /// How many nodes the points have when each is counted by itself.
     #[must_use]
     pub fn nodes_total(&self) -> u64 {
-        self.of_points.iter().map(|it| self.instances[*it as usize].len() as u64).sum()
+        self.of_points.iter().map(|it| self.instances.get(*it).len() as u64).sum()
+    }
+}
+
+/// Members of each distinct use of a family: positions in the plan. In two vectors, because there may be millions.
+#[derive(Clone, Debug, Default)]
+struct Instances {
+    members: Vec<u32>,
+    /// By instance: where its members end.
+    ends: Vec<usize>,
+}
+
+impl Instances {
+    fn get(&self, instance: u32) -> &[u32] {
+        let at = instance as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.members[start..self.ends[at]]
+    }
+
+    fn add(&mut self, members: &[usize]) -> u32 {
+        let number = |it: usize| u32::try_from(it).expect("fewer nodes and instances than u32 has numbers");
+        self.members.extend(members.iter().map(|it| number(*it)));
+        self.ends.push(self.members.len());
+        number(self.ends.len() - 1)
     }
 }
 
@@ -86,9 +108,13 @@ pub fn plan_sweep(
         fixed: &fixed,
         planner: Planner::new(pipeline, request, catalog, &env, scope, Twins::Shared),
         known: vec![HashMap::new(); decls.len()],
-        groups: Vec::new(),
-        instances: Vec::new(),
+        groups: HashMap::new(),
+        instances: Instances::default(),
     };
+    let nodes = nodes_about(&space, &uses);
+    // Where there is no room for as many, there may be for as many as there are.
+    drop(merge.planner.nodes.try_reserve(nodes));
+    drop(merge.planner.writers.try_reserve(nodes));
     let mut of_points = Vec::with_capacity(space.len() * decls.len());
     for point in 0..space.len() {
         merge.point(point, &decls, &uses, &mut of_points)?;
@@ -191,17 +217,28 @@ fn uses(pipeline: &Pipeline, space: &Space, decls: &[Decl]) -> Vec<Vec<usize>> {
     all
 }
 
+/// How many nodes there will be, if no declaration is a family and no two do the same: growing would need room for the
+/// nodes twice.
+fn nodes_about(space: &Space, uses: &[Vec<usize>]) -> usize {
+    let instances = |used: &Vec<usize>| {
+        let counts = used.iter().map(|axis| space.axes[*axis].values.len());
+        counts.fold(1, usize::saturating_mul).min(space.len())
+    };
+    uses.iter().map(instances).sum()
+}
+
 struct Merge<'p, 'env> {
     pipeline: &'p Pipeline,
     request: &'p Request,
     space: &'p Space,
     fixed: &'p BTreeMap<String, BoundParameter>,
     planner: Planner<'p, 'env>,
-    /// By declaration: the instance for the numbers of the values of the axes that it depends on.
+    /// By declaration: the instance for the numbers of the values of the axes that it depends on. What depends on all
+    /// axes belongs to one point alone, and neither it nor its group is remembered.
     known: Vec<HashMap<Vec<u32>, u32>>,
     /// By instance.
-    groups: Vec<Rc<Group>>,
-    instances: Vec<Vec<u32>>,
+    groups: HashMap<u32, Rc<Group>>,
+    instances: Instances,
 }
 
 impl<'p> Merge<'p, '_> {
@@ -217,8 +254,9 @@ impl<'p> Merge<'p, '_> {
         let start = of_points.len();
         let mut is_scope_set = false;
         for (at, decl) in decls.iter().enumerate() {
+            let is_shared = uses[at].len() < self.space.axes.len();
             let key: Vec<u32> = uses[at].iter().map(|axis| numbers[*axis]).collect();
-            if let Some(instance) = self.known[at].get(&key) {
+            if is_shared && let Some(instance) = self.known[at].get(&key) {
                 of_points.push(*instance);
                 continue;
             }
@@ -228,20 +266,24 @@ impl<'p> Merge<'p, '_> {
             }
             let pipeline = self.pipeline;
             for (before, instance) in decls.iter().zip(&of_points[start..]) {
-                let name = name_of(pipeline, *before);
-                self.planner.groups.insert(name, Rc::clone(&self.groups[*instance as usize]));
+                // What is not remembered is of this point, and there since it was planned.
+                if let Some(group) = self.groups.get(instance) {
+                    self.planner.groups.insert(name_of(pipeline, *before), Rc::clone(group));
+                }
             }
             let planned = self.planner.nodes.len();
-            let (_, group) = self.planner.plan_decl(pipeline, *decl);
+            let (name, group) = self.planner.plan_decl(pipeline, *decl);
             if group.state == GroupState::Failed {
                 return Err(self.wrong(&numbers));
             }
             self.name(planned, &uses[at], &numbers);
-            let instance = u32::try_from(self.groups.len()).expect("fewer instances than u32 has numbers");
-            let positions = group.nodes.iter().map(|it| u32::try_from(*it).expect("fewer nodes than that"));
-            self.instances.push(positions.collect());
-            self.groups.push(Rc::new(group));
-            self.known[at].insert(key, instance);
+            let instance = self.instances.add(&group.nodes);
+            let group = Rc::new(group);
+            if is_shared {
+                self.groups.insert(instance, Rc::clone(&group));
+                self.known[at].insert(key, instance);
+            }
+            self.planner.groups.insert(name, group);
             of_points.push(instance);
         }
         Ok(())
