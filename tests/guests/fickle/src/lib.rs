@@ -24,7 +24,10 @@ fn field(name: &str, format: &str) -> Field {
 }
 
 fn schema() -> Schema {
-    Schema { fields: vec![field("time", "tsu:"), field("steady", "g"), field("value", "g")], metadata: vec![] }
+    Schema {
+        fields: vec![field("time", "tsu:"), field("steady", "g"), field("value", "g")],
+        metadata: vec![],
+    }
 }
 
 impl Guest for Fickle {
@@ -60,9 +63,9 @@ impl Guest for Fickle {
 
 /// A whole number below 2^32 (FNV-1a).
 fn of_the_run(run: &str) -> f64 {
-    let hash = run.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, it| {
-        (hash ^ u64::from(it)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = run
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, it| (hash ^ u64::from(it)).wrapping_mul(0x0100_0000_01b3));
     f64::from((hash >> 32) as u32)
 }
 
