@@ -160,5 +160,10 @@ fn ranges_and_draws_of_integers_are_exact() {
         &["sweep", ".", "--grid", "in_window=60", "--measure", "f=stats.fits", "--params", "fixed.toml"],
         0,
     );
-    assert_eq!(sweep["sweep"]["parameters"]["refit_every"], 20);
+    let record = &sweep["sweep"];
+    assert_eq!(
+        (&record["parameters"]["refit_every"], &record["parameters_from"]["refit_every"]),
+        (&20.into(), &"params".into())
+    );
+    assert_eq!(record["parameters_from"]["lasso_alpha"], "default");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemill_plan::{Goal, Keep, SweepPlan, Window, Work};
+use tidemill_plan::{Goal, Keep, Provenance, SweepPlan, Window, Work};
 
 use super::SweepRun;
 use super::results::{PointRow, PointState};
@@ -55,6 +55,9 @@ pub struct SweepRecord {
     pub keep: String,
     /// Those that are not swept.
     pub parameters: BTreeMap<String, Value>,
+    /// Where each of them came from: `default`, `set` or `params`.
+    #[serde(default)]
+    pub parameters_from: BTreeMap<String, String>,
     pub components: Vec<TaskRecord>,
     /// The same by what nodes call them, and where they lie.
     #[serde(default)]
@@ -124,12 +127,6 @@ pub struct SharedNode {
 impl SweepRecord {
     pub(super) fn begin(run: &SweepRun<'_>, plan: &SweepPlan) -> Self {
         let options = &run.options;
-        let mut components: BTreeMap<&str, String> = BTreeMap::new();
-        for node in &plan.plan.nodes {
-            if let Work::Task(task) = &node.work {
-                components.entry(&task.description.name).or_insert_with(|| task.digest.to_string());
-            }
-        }
         let mut tables: Vec<String> = Vec::new();
         for measure in &options.measures {
             if let Some(name) = measure.source.table()
@@ -176,10 +173,13 @@ impl SweepRecord {
                 .iter()
                 .map(|(name, it)| (name.clone(), it.value.clone()))
                 .collect(),
-            components: components
-                .into_iter()
-                .map(|(task, digest)| TaskRecord { task: task.to_owned(), digest })
+            parameters_from: plan
+                .plan
+                .parameters
+                .iter()
+                .map(|(name, it)| (name.clone(), origin(it.provenance).to_owned()))
                 .collect(),
+            components: tasks(plan),
             component_files: component_records(&plan.plan, run.components),
             sources: run.sources.clone(),
             tables,
@@ -263,6 +263,25 @@ impl SweepRecord {
     pub fn goal(&self) -> Option<Goal> {
         let minimize = self.minimize.clone().map(Goal::Minimize);
         minimize.or_else(|| self.maximize.clone().map(Goal::Maximize))
+    }
+}
+
+/// Each task once, by name.
+fn tasks(plan: &SweepPlan) -> Vec<TaskRecord> {
+    let mut tasks: BTreeMap<&str, String> = BTreeMap::new();
+    for node in &plan.plan.nodes {
+        if let Work::Task(task) = &node.work {
+            tasks.entry(&task.description.name).or_insert_with(|| task.digest.to_string());
+        }
+    }
+    tasks.into_iter().map(|(task, digest)| TaskRecord { task: task.to_owned(), digest }).collect()
+}
+
+fn origin(it: Provenance) -> &'static str {
+    match it {
+        Provenance::Default => "default",
+        Provenance::Set => "set",
+        Provenance::Given => "params",
     }
 }
 

@@ -43,8 +43,12 @@ impl Guest for Peek {
             return write(&[as_of - DAY_NS, as_of, as_of + DAY_NS, as_of + 2 * DAY_NS], 1.0);
         }
         if parameters.contains("run") {
-            let sum: u32 = context::identity().run.bytes().map(u32::from).sum();
-            return write(&[0, DAY_NS], f64::from(sum));
+            // FNV-1a: names that differ in a digit give other numbers.
+            let hash = context::identity()
+                .run
+                .bytes()
+                .fold(0x811c_9dc5_u32, |it, byte| (it ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+            return write(&[0, DAY_NS], f64::from(hash));
         }
         let all = || ReadOptions { columns: None, start: None, end: None, batch_rows_max: None };
         look("whole", &all(), false)?;
