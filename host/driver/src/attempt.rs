@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
-use tidemill_plan::{Code, Digest, Plan, PlanNode, SeenAs, SourceSpec, TaskUse, Window, Work};
+use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Window, Work};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
 use crate::failure::NodeFailure;
@@ -137,13 +137,8 @@ pub(crate) fn snapshots<'a>(
     mut table: impl FnMut(usize, usize) -> Option<&'a Manifest>,
 ) -> Option<Vec<Digest>> {
     let members = node.inputs.iter().flat_map(|it| &it.members);
-    let read = members.map(|it| Some([table(it.node, it.output)?.snapshot, name_digest(&it.seen_as)]));
+    let read = members.map(|it| Some([table(it.node, it.output)?.snapshot, it.seen_as.digest]));
     Some(read.collect::<Option<Vec<_>>>()?.concat())
-}
-
-/// Of what a task sees of a table besides its rows.
-pub(crate) fn name_digest(seen_as: &SeenAs) -> Digest {
-    Digest::of([&*seen_as.node, "\n", &*seen_as.key].concat().as_bytes())
 }
 
 /// The tables of a node that a key makes valid, if all are there.

@@ -17,7 +17,7 @@ use tidemill_plan::{
     Code, Digest, Goal, Keep, Measure, MeasureSource, PlanNode, Problem, SweepPlan, Work, WriteMode,
 };
 
-use crate::attempt::{SOURCE_CONTRACT, name_digest, source_digest};
+use crate::attempt::{SOURCE_CONTRACT, source_digest};
 use crate::catalog::Components;
 use crate::failure::DriverError;
 use crate::local::{Canceller, LocalOptions, LocalRun, Sweeping};
@@ -260,7 +260,7 @@ fn keys(plan: &SweepPlan, codes: &[Digest], measures: &[Measure]) -> Vec<Digest>
     let window = &plan.plan.window;
     let node_key = |(node, code): (&PlanNode, &Digest)| {
         let members = node.inputs.iter().flat_map(|it| &it.members);
-        let names: Vec<Digest> = members.map(|it| name_digest(&it.seen_as)).collect();
+        let names: Vec<Digest> = members.map(|it| it.seen_as.digest).collect();
         tidemill_plan::cache_key(&node.update_id, code, &names, window, &contract)
     };
     let nodes: Vec<Digest> = plan.plan.nodes.iter().zip(codes).map(node_key).collect();

@@ -112,6 +112,17 @@ pub struct SeenAs {
     pub node: String,
     /// The `for_each` values as a JSON object.
     pub key: String,
+    /// Of both.
+    pub digest: Digest,
+}
+
+impl SeenAs {
+    pub(crate) fn new(node: &str, key: &FamilyKey) -> Self {
+        let object: serde_json::Map<_, _> = key.iter().cloned().collect();
+        let (node, key) = (crate::family::member_name(node, key), Value::Object(object).to_string());
+        let digest = Digest::of([&*node, "\n", &*key].concat().as_bytes());
+        Self { node, key, digest }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

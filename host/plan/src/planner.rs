@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::columns::KnownColumns;
 use crate::expression::{Expressions, Scope, environment};
-use crate::family::{self, Members};
+use crate::family::Members;
 use crate::fields::Entries;
 use crate::file_names::is_name;
 use crate::graph::Decl;
@@ -167,11 +167,7 @@ pub(crate) fn plan_with(
 impl<'p, 'env> Planner<'p, 'env> {
     /// What consumers see of the members of a declaration.
     pub(crate) fn seen_as(&mut self, node: &'p str, keys: &[FamilyKey]) -> Vec<Arc<SeenAs>> {
-        let seen = |key: &FamilyKey| {
-            let object: Map<_, _> = key.iter().cloned().collect();
-            let key_text = Value::Object(object).to_string();
-            Arc::new(SeenAs { node: family::member_name(node, key), key: key_text })
-        };
+        let seen = |key: &FamilyKey| Arc::new(SeenAs::new(node, key));
         if keys.iter().all(Vec::is_empty) {
             let only = self.seen_as.entry(node).or_insert_with(|| seen(&FamilyKey::new()));
             return keys.iter().map(|_| Arc::clone(only)).collect();
