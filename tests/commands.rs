@@ -158,7 +158,7 @@ fn completions_and_help_are_there() {
 fn a_lake_that_is_not_there_is_named() {
     let bench = Bench::empty();
     for args in [&["tables"][..], &["show", "x"], &["logs"], &["clean", "--all-tables"]] {
-        bench.refused(args, &["error[no-lake]: there is no lake at `lake`", "to mend"]);
+        bench.refused(args, &["error[lake-missing]: there is no lake at `lake`", "to mend"]);
     }
 }
 

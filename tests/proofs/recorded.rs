@@ -115,7 +115,7 @@ fn a_reused_table_tells_the_run_that_wrote_it() {
 #[test]
 fn a_run_is_named_by_its_id_or_the_beginning_of_it() {
     let bench = Bench::example("hello");
-    bench.refused(&["runs"], &["error[no-lake]", "to mend"]);
+    bench.refused(&["runs"], &["error[lake-missing]", "to mend"]);
     let first = bench.run(&[]);
     bench.run(&[]);
     // Milliseconds and some of what tells runs of one apart.

@@ -28,7 +28,7 @@ pub(crate) fn require(dir: &Path) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(
-        Code("no-lake"),
+        Code("lake-missing"),
         format!("there is no lake at `{}`", dir.display()),
         "name the lake's folder with `--lake`, or run a pipeline first",
     ))

@@ -383,7 +383,7 @@ pub(crate) fn commit(
         let Some(writer) = writers.remove(&it.port) else {
             let what = format!("the task ended without creating output `{}`", it.port);
             let mend = "create every declared output, also where it has no rows";
-            return Err(NodeFailure::permanent(Code("missing-output"), what, mend));
+            return Err(NodeFailure::permanent(Code("output-missing"), what, mend));
         };
         let provenance = Provenance {
             cache_key: *key,

@@ -300,7 +300,7 @@ impl Inner {
 
 fn too_long(limit_ms: u64) -> Fault {
     Fault::retryable(
-        tidemill_plan::Code("time-limit"),
+        tidemill_plan::Code("timeout"),
         format!("the task ran longer than its limit of {limit_ms} ms"),
         "look for an endless loop, or raise `timeout` of the node",
     )

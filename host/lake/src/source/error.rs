@@ -56,7 +56,7 @@ impl SourceError {
             Self::ColumnMissing { .. } => Code("source-column-missing"),
             Self::FilesDiffer { .. } => Code("source-files-differ"),
             Self::ColumnTwice { .. } => Code("source-column-twice"),
-            Self::TypeUnknown { .. } => Code("source-type-unknown"),
+            Self::TypeUnknown { .. } => Code("unknown-data-type"),
             Self::NotOfType { .. } | Self::TypeDiffers { .. } => Code("source-value-type"),
             Self::NotATime { .. } => Code("source-not-a-time"),
             Self::NotAnIdentifier { .. } => Code("source-not-an-identifier"),

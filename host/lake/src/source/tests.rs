@@ -206,7 +206,7 @@ fn wrong_columns_and_types_are_named() {
     refused(
         text,
         declare("close", "double"),
-        "source-type-unknown: source `p.csv`: column `close` has the unknown type `double`",
+        "unknown-data-type: source `p.csv`: column `close` has the unknown type `double`",
     );
     refused(
         text,

@@ -23,7 +23,7 @@ fn an_endless_loop_ends_at_the_time_limit() {
         run(&guests::load("misbehave"), r#"{"do": "endless-loop"}"#, limits, &mut TestHost::default());
     assert!(ended.usage.wall_us >= 50_000);
     let failure = failure(ended);
-    assert_eq!((failure.code, failure.kind), (Code("time-limit"), FailureKind::Retryable));
+    assert_eq!((failure.code, failure.kind), (Code("timeout"), FailureKind::Retryable));
     assert!(failure.what.contains("50 ms"), "{}", failure.what);
 }
 
