@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use tidemill_plan::Digest;
 use wasmtime::Engine;
@@ -19,6 +20,10 @@ const FORMAT: &str = "tidemill compiled component 1";
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
+/// Compiled code that the folder may hold; what has not been used for longest goes first.
+const COMPILED_BYTES_MAX: u64 = 1 << 30;
+/// A use is noted no more often than this.
+const NOTED_EVERY: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -82,6 +87,7 @@ impl Cache {
         }
         let description = serde_json::from_slice(description).ok()?;
         let component = deserialize(engine, &self.compiled_path(name)).ok()?;
+        self.note_use(name);
         Some(Cached { component, description })
     }
 
@@ -96,7 +102,43 @@ impl Cache {
         let description = serde_json::to_vec(description)?;
         let seal = self.seal(name, &description, &compiled);
         write_whole(&self.compiled_path(name), &compiled)?;
-        write_whole(&self.seal_path(name), &[seal.as_bytes().as_slice(), &description].concat())
+        write_whole(&self.seal_path(name), &[seal.as_bytes().as_slice(), &description].concat())?;
+        self.evict(COMPILED_BYTES_MAX)
+    }
+
+    /// By the time of the seal's file. That it cannot be set changes only what is evicted first.
+    fn note_use(&self, name: &str) {
+        let path = self.seal_path(name);
+        let noted = fs::metadata(&path).and_then(|it| it.modified());
+        let is_recent = noted.is_ok_and(|it| it.elapsed().is_ok_and(|age| age < NOTED_EVERY));
+        if !is_recent && let Ok(file) = OpenOptions::new().append(true).open(&path) {
+            drop(file.set_modified(SystemTime::now()));
+        }
+    }
+
+    /// Removes what has not been used for longest until the rest is small enough. A process that has it mapped keeps it;
+    /// one that was about to load it compiles anew.
+    fn evict(&self, bytes_max: u64) -> io::Result<()> {
+        let mut entries: Vec<(SystemTime, u64, String)> = Vec::new();
+        for file in fs::read_dir(&self.dir)?.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let Some(name) = name.strip_suffix(".cwasm") else { continue };
+            let Ok(compiled) = file.metadata() else { continue };
+            let used = fs::metadata(self.seal_path(name)).and_then(|it| it.modified());
+            entries.push((used.unwrap_or(SystemTime::UNIX_EPOCH), compiled.len(), name.to_owned()));
+        }
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, name) in entries {
+            if total <= bytes_max {
+                break;
+            }
+            // Without its seal it counts for nothing.
+            drop(fs::remove_file(self.seal_path(&name)));
+            drop(fs::remove_file(self.compiled_path(&name)));
+            total -= bytes;
+        }
+        Ok(())
     }
 
     fn seal(&self, name: &str, description: &[u8], compiled: &[u8]) -> blake3::Hash {
@@ -172,4 +214,35 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_path(path);
     write_new(&temporary, bytes)?;
     fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_been_used_for_longest_is_evicted_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&folder.path().join("compiled")).expect("open cache");
+        for (age, name) in [(3, "old"), (1, "new"), (2, "middle")] {
+            fs::write(cache.compiled_path(name), [0; 100]).expect("write");
+            fs::write(cache.seal_path(name), []).expect("write");
+            let used = SystemTime::now() - Duration::from_secs(age * 86_400);
+            let file = OpenOptions::new().append(true).open(cache.seal_path(name)).expect("open");
+            file.set_modified(used).expect("set time");
+        }
+        fs::write(cache.compiled_path("without-seal"), [0; 100]).expect("write");
+        let left = || -> Vec<&str> {
+            ["old", "middle", "new", "without-seal"]
+                .into_iter()
+                .filter(|it| cache.compiled_path(it).exists())
+                .collect()
+        };
+        cache.evict(400).expect("evict");
+        assert_eq!(left().len(), 4, "all of it is small enough");
+        cache.note_use("old");
+        cache.evict(250).expect("evict");
+        assert_eq!(left(), ["old", "new"], "what was used is new again; the rest goes by age");
+        assert!(!cache.seal_path("middle").exists());
+    }
 }
