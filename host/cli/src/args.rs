@@ -95,8 +95,7 @@ pub(crate) struct InspectArgs {
 /// Which plan: the pipeline and what is bound to it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanOf {
-    /// A pipeline file, or a folder that holds a pipeline.toml
-    #[arg(required_unless_present = "from")]
+    /// A pipeline file, or a folder that holds a pipeline.toml; default: the current folder
     pub(crate) pipeline: Option<PathBuf>,
     /// Take pipeline, parameters, window and as-of from this run's record: a run's id, the beginning of one, or `last`
     #[arg(long, value_name = "RUN", conflicts_with = "pipeline")]
@@ -260,7 +259,7 @@ pub(crate) enum KeepArg {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SweepRunArgs {
-    /// A pipeline file, or a folder that holds a pipeline.toml
+    /// A pipeline file, or a folder that holds a pipeline.toml; default: the current folder
     pub(crate) pipeline: Option<PathBuf>,
     /// An axis: values `1,2,3`, a range `60:720:20` (stop left out) or `1e-6:1e-2:log5`; all grids are multiplied. Axes
     /// that are typed take the place of all those of the file's `[sweep]`
@@ -281,7 +280,8 @@ pub(crate) struct SweepRunArgs {
     /// A CSV or Parquet file with a row for each point
     #[arg(long, value_name = "FILE")]
     pub(crate) points: Option<PathBuf>,
-    /// What to measure: `node.column`, `last(node.column)` (also min, max, mean, sum, std) or `metric(node.name)`
+    /// What to measure: `node.column`, `last(node.column)` (also min, max, mean, sum, std) or `metric(node.name)`; quote
+    /// what has parentheses, as `--measure 'loss=metric(fit.loss)'`
     #[arg(long = "measure", value_name = "NAME=WHAT")]
     pub(crate) measures: Vec<String>,
     #[command(flatten)]
@@ -334,7 +334,8 @@ pub(crate) struct SweepRunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// A pipeline file, or a folder that holds a pipeline.toml
+    /// A pipeline file, or a folder that holds a pipeline.toml; default: the current folder
+    #[arg(default_value = ".")]
     pub(crate) pipeline: PathBuf,
     /// Check only this node
     #[arg(long, value_name = "NODE")]

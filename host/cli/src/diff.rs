@@ -98,7 +98,7 @@ fn say_summary(before: &RunRecord, after: &RunRecord, found: &RunDifference) {
     crate::complain::talk!("{} → {}: tables: {tables}", before.run, after.run);
     if number("gone") > 0 {
         crate::complain::talk!(
-            "tables that are gone: `tidemill replay RUN --into DIR` computes a run's tables again; `tidemill diff` with `--lake DIR` or `--lake-b DIR` compares those"
+            "tables that are gone: `tidemill replay RUN --into DIR` computes a run's tables again, while its components and files are as they were; `tidemill diff` with `--lake DIR` or `--lake-b DIR` compares those"
         );
     }
 }

@@ -138,7 +138,7 @@ pub(crate) struct Told {
 
 impl Told {
     fn of_file(args: &PlanOf) -> Result<Self, Problem> {
-        let path = args.pipeline.as_deref().expect("one is required where no run is named");
+        let path = args.pipeline.as_deref().unwrap_or(Path::new("."));
         let file = pipeline_file(path)?;
         let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&file, &e))?;
         let base = match file.parent() {

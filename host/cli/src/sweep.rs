@@ -137,6 +137,10 @@ fn say_summary(args: &SweepRunArgs, ended: &SweepEnded) {
             row.error.as_deref().unwrap_or_default()
         );
     }
+    let more = rows.iter().filter(|it| it.error.is_some()).count().saturating_sub(FAILURES_SHOWN);
+    if 0 < more {
+        talk!("failed: {} more points; `tidemill sweep show` lists them", quantity::count(more as u64));
+    }
     let counts = &record.counts;
     let word = match record.state {
         RunState::Succeeded => "done",
@@ -204,10 +208,7 @@ fn command_line() -> String {
 
 /// From what was typed to a plan of all points. Nothing runs, nothing is written.
 fn plan(args: &SweepRunArgs, jobs: u32) -> anyhow::Result<Planned> {
-    let named = args.pipeline.as_deref().ok_or_else(|| {
-        let mend = "name a pipeline file, or a folder that holds a pipeline.toml";
-        Problem::new(Code("no-pipeline"), "there is nothing to sweep", mend)
-    })?;
+    let named = args.pipeline.as_deref().unwrap_or(Path::new("."));
     let file = run::pipeline_file(named)?;
     let window = Window {
         start: run::time("--start", args.start.as_deref())?,

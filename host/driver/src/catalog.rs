@@ -79,7 +79,12 @@ fn no_component(reference: &str, path: &Path) -> Problem {
             is_component.then(|| path.file_stem().map(|it| it.to_string_lossy().into_owned())).flatten()
         })
         .collect();
-    let build = format!("compile the task with `tidemill build {}`", build_folder(folder).display());
+    let build = format!(
+        "compile the task with `tidemill build CRATE --output {}`, or, where its crate lies below `{}`, with `tidemill build {}`",
+        folder.display(),
+        build_folder(folder).display(),
+        build_folder(folder).display()
+    );
     let mend = match tidemill_plan::nearest(reference, there.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean `{nearest}`? otherwise {build}"),
         None => build,

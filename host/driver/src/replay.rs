@@ -216,7 +216,7 @@ pub(crate) fn changed_components(components: &[ComponentRecord]) -> BTreeMap<Str
             ),
         };
         let mend = format!(
-            "put the component of that digest back at `{}`, or run the pipeline anew and compare with `tidemill diff`",
+            "put the component of that digest back at `{}`; what the pipeline computes without it is another result",
             it.path
         );
         let what = format!("component `{}` {what}", it.reference);
@@ -283,7 +283,7 @@ pub(crate) fn changed_files(source: &str, then: &[FileRecord], now: &[FileRecord
         };
         let what = format!("file `{path}` of source `{source}` {what}");
         let mend =
-            "put the files back as they were, or run the pipeline anew and compare with `tidemill diff`";
+            "put the files back as they were; what the pipeline computes from others is another result";
         problems.push(Problem::new(code, what, mend));
     }
     problems
