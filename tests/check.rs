@@ -228,3 +228,14 @@ fn bad_input_of_check_is_told() {
     bench.edit("pipeline.toml", "look_back = -3", "look_back = \"3 days\"");
     bench.refused(&["check", "."], &["error[bad-duration]", "look_back", "3 days"]);
 }
+
+#[test]
+fn what_a_task_reports_is_shown_with_its_run() {
+    let bench = peeking(DAYS, "days");
+    bench.write("days.csv", "time,x\n2024-01-01,1\n2024-01-02,2\n");
+    bench.run(&[]);
+    let shown = bench.done(&["runs", "show", "last"]).stdout;
+    let line =
+        shown.lines().find(|it| it.contains("rows whole")).unwrap_or_else(|| panic!("no metric:\n{shown}"));
+    assert!(line.contains("peek") && line.trim_end().ends_with(" 2.0"), "{line}");
+}

@@ -171,6 +171,7 @@ fn show(args: &RunsShowArgs) -> anyhow::Result<Ending> {
         print_read(&record)?;
         print_nodes(&record)?;
         print_attempts(&record)?;
+        print_metrics(&record)?;
         print_errors(&record)?;
     }
     Ok(Ending::Done)
@@ -207,6 +208,18 @@ fn link_json((run, record): &Link) -> Value {
         "run": run, "state": record.as_ref().map(state),
         "parameters": record.as_ref().map(|it| &it.parameters),
     })
+}
+
+/// What tasks reported.
+fn print_metrics(record: &RunRecord) -> anyhow::Result<()> {
+    let rows = record.nodes.iter().flat_map(|node| {
+        node.metrics.iter().map(|(name, value)| vec![node.node.clone(), name.clone(), shown(value)])
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table_view::print_after(&["node", "metric", "value"], rows)
 }
 
 fn print_head(record: &RunRecord, chain: &[Link]) -> anyhow::Result<()> {
