@@ -153,3 +153,35 @@ fn a_time_column_that_is_none_is_named() {
         &["error[", "prices.csv", "symbol", "timestamp", "to mend"],
     );
 }
+
+#[test]
+fn a_plan_tells_what_a_run_would_refuse_of_a_source_without_declared_columns() {
+    let bench = Bench::example("look-ahead");
+    let with = |options: &str, data: &str| {
+        bench.write("prices.csv", data);
+        bench.write(
+            "pipeline.toml",
+            &format!(
+                "[pipeline]\nname = \"p\"\n[sources.prices]\npath = \"prices.csv\"\n{options}\n\
+                 [nodes.smooth]\ntask = \"smooth\"\ninputs = {{ prices = \"prices\" }}\n"
+            ),
+        );
+        bench.done(&["plan", "."]).stderr
+    };
+    let whole = "time_index,unique_identifier,close\n2024-01-02,a,1\n";
+    let told = with("", whole);
+    for text in
+        ["column-type", "`close` as `float64`", "`prices` has it as `int64`", "[sources.prices.columns]"]
+    {
+        assert!(told.contains(text), "`{text}` is not told:\n{told}");
+    }
+    let told = with(
+        "time_index = \"time_index\"\nidentifiers = [\"unique_identifier\"]\ncolumns = { close = \"float64\" }",
+        whole,
+    );
+    assert!(!told.contains("would fail"), "{told}");
+    let told = with("", "time_index,unique_identifier,price\n2024-01-02,a,1.5\n");
+    assert!(told.contains("column-missing") && told.contains("`close`"), "{told}");
+    let told = with("time_index = \"tme\"", whole);
+    assert!(told.contains("source-column-missing") && told.contains("`tme`"), "{told}");
+}

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use tidemill_lake::{Lake, WindowFolder};
-use tidemill_plan::{Digest, Plan, PlanNode, Work};
+use arrow::datatypes::SchemaRef;
+use tidemill_lake::{Lake, SourceFile, WindowFolder};
+use tidemill_plan::{Code, Digest, Plan, PlanNode, Work};
 
 use crate::attempt::{SOURCE_CONTRACT, Tables, node_key, snapshots, source_digest, valid_tables};
 use crate::failure::NodeFailure;
@@ -34,29 +35,67 @@ pub struct Preview {
 pub fn preview(plan: &Plan, lake: Option<&Lake>, base: &Path) -> Vec<Preview> {
     let folder = WindowFolder::of(&plan.window);
     let mut known: Vec<Option<Tables>> = Vec::with_capacity(plan.nodes.len());
-    let mut previews = Vec::with_capacity(plan.nodes.len());
-    for node in &plan.nodes {
-        let (preview, tables) = match key_of(plan, node, base, &known) {
+    let mut schemas: Vec<Option<SchemaRef>> = vec![None; plan.nodes.len()];
+    let mut previews: Vec<Preview> = Vec::with_capacity(plan.nodes.len());
+    for (position, node) in plan.nodes.iter().enumerate() {
+        let files = match &node.work {
+            Work::Source(spec) => Some(tidemill_lake::source_files(spec, base).map_err(NodeFailure::from)),
+            Work::Task(_) => None,
+        };
+        let (mut preview, tables) = match key_of(plan, node, files.as_ref(), &known) {
             Ok(key) => look_up(lake, &folder, node, key),
             Err(failure) => {
                 (Preview { prospect: Prospect::Compute, cache_key: None, failure: Some(failure) }, None)
             }
         };
+        if let (Work::Source(spec), Some(Ok(files)), Prospect::Compute) =
+            (&node.work, files, preview.prospect)
+        {
+            match tidemill_lake::open_source(spec, base, &files, &plan.window) {
+                Ok(it) => schemas[position] = Some(it.schema()),
+                Err(e) => preview.failure = Some(e.into()),
+            }
+        }
+        if preview.failure.is_none() && preview.prospect != Prospect::Reuse {
+            preview.failure = misfit(plan, node, &schemas);
+        }
         known.push(tables);
         previews.push(preview);
     }
     previews
 }
 
+/// What a task would refuse of the files that it reads: their columns are known only now, where none are declared.
+fn misfit(plan: &Plan, node: &PlanNode, schemas: &[Option<SchemaRef>]) -> Option<NodeFailure> {
+    let Work::Task(task) = &node.work else { return None };
+    let problem = node.inputs.iter().find_map(|input| {
+        let wanted = &task.description.inputs.iter().find(|it| it.name == input.port)?.columns;
+        let port = format!("input `{}` of node `{}`", input.port, node.name);
+        input.members.iter().find_map(|it| {
+            let source = &plan.nodes[it.node].name;
+            let problem = tidemill_plan::misfits(schemas[it.node].as_ref()?, wanted, source, &port);
+            problem.into_iter().next().map(|it| (source, it))
+        })
+    });
+    let (source, problem) = problem?;
+    let mend = if problem.code == Code("column-type") {
+        format!("declare it under `[sources.{source}.columns]` as the type that the task takes")
+    } else {
+        problem.mend
+    };
+    Some(NodeFailure::permanent(problem.code, problem.what, mend))
+}
+
 fn key_of(
     plan: &Plan,
     node: &PlanNode,
-    base: &Path,
+    files: Option<&Result<Vec<SourceFile>, NodeFailure>>,
     known: &[Option<Tables>],
 ) -> Result<Option<Digest>, NodeFailure> {
     match &node.work {
-        Work::Source(spec) => {
-            let code = source_digest(&tidemill_lake::source_files(spec, base)?);
+        Work::Source(_) => {
+            let files = files.expect("a source has files").as_ref().map_err(NodeFailure::clone)?;
+            let code = source_digest(files);
             Ok(Some(node_key(node, plan, &code, &[], SOURCE_CONTRACT)))
         }
         Work::Task(task) => {

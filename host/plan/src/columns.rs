@@ -2,10 +2,10 @@
 
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::Code;
 use crate::data_type::{data_type, data_type_name};
 use crate::file::SourceDecl;
 use crate::nearest::{list, nearest};
+use crate::{Code, Problem};
 
 /// What is known of a table before it is there.
 #[derive(Clone, Debug)]
@@ -103,4 +103,11 @@ impl KnownColumns {
         let mend = "declare the type that the task takes, or convert the column in a task between the two";
         Some(Misfit { code: Code("column-type"), what, mend: mend.to_owned() })
     }
+}
+
+/// What of a table's columns does not suit an input port that wants others; `upstream` and `port` name the two.
+#[must_use]
+pub fn misfits(found: &Schema, wanted: &Schema, upstream: &str, port: &str) -> Vec<Problem> {
+    let misfits = KnownColumns::of_schema(found).misfits(wanted, upstream, port);
+    misfits.into_iter().map(|it| Problem::new(it.code, it.what, it.mend)).collect()
 }

@@ -47,6 +47,7 @@ mod task_schema;
 #[cfg(test)]
 mod tests;
 
+pub use columns::misfits;
 pub use data_type::{data_type, data_type_name};
 pub use description::{Arity, Hints, InputPort, OutputPort, TaskDescription};
 pub use digest::{Digest, TableName};
