@@ -109,15 +109,8 @@ pub(crate) struct PlanOf {
     /// Bind a parameter, whatever a file or run says; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-    /// First time no longer part of the run's window
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-    /// Hide every row later than this time from all tasks
-    #[arg(long, value_name = "TIME")]
-    pub(crate) as_of: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
     #[command(flatten)]
     pub(crate) lake: LakeArg,
     /// Only this node and what it depends on
@@ -138,6 +131,19 @@ pub(crate) struct PlanOf {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct WindowArgs {
+    /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// First time no longer part of the run's window
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Hide every row later than this time from all tasks
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -307,15 +313,8 @@ pub(crate) struct SweepRunArgs {
     /// Bind a parameter that is not swept; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// First time of the run's window: a date, or a date and time (UTC when no offset is given)
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-    /// First time no longer part of the run's window
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-    /// Hide every row later than this time from all tasks
-    #[arg(long, value_name = "TIME")]
-    pub(crate) as_of: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
     #[command(flatten)]
     pub(crate) lake: LakeArg,
     /// Compute even what could be reused
@@ -349,15 +348,8 @@ pub(crate) struct CheckArgs {
     /// Bind a parameter; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// First time of the window: a date, or a date and time (UTC when no offset is given)
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-    /// First time no longer part of the window
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-    /// Hide every row later than this time from all tasks
-    #[arg(long, value_name = "TIME")]
-    pub(crate) as_of: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
     /// Most attempts at a time; default: the number of cores
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,

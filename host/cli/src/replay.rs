@@ -9,7 +9,7 @@ use tidemill_driver::{
     TableComparison, Verdict, compare_replayed, find_run, find_sweep,
 };
 use tidemill_lake::Lake;
-use tidemill_plan::{Code, PlanNode, Problem};
+use tidemill_plan::{Code, Machine, PlanNode, Problem};
 
 use crate::args::ReplayArgs;
 use crate::complain::Problems;
@@ -38,17 +38,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
         return Err(Problems(in_the_way).into());
     }
     say_versions(replay.record());
-    let options = LocalOptions {
-        jobs,
-        machine,
-        // What follows a failed node cannot be compared; everything else still can.
-        on_failure: OnFailure::KeepGoing,
-        reuse: Reuse::Never,
-        file: String::new(),
-        base: PathBuf::new(),
-        lake_root: lake.root().map(Path::to_path_buf),
-    };
-    let local = replay.local(&lake, options);
+    let local = replay.local(&lake, options(jobs, machine, &lake));
     cancel_on_signal(local.canceller())?;
     let progress = Progress::start(replay.plan(), replay.selected());
     let result = local.run(&progress);
@@ -81,6 +71,20 @@ fn sweep_of(args: &ReplayArgs) -> anyhow::Result<Option<RunId>> {
     match find_run(&args.lake.dir, &args.run) {
         Ok(run) => Ok(RunRecord::load(&args.lake.dir, &run).ok().filter(|it| it.is_sweep).map(|it| it.run)),
         Err(_) => Ok(find_sweep(&args.lake.dir, &args.run).ok()),
+    }
+}
+
+/// How a run or sweep is repeated; its file and folder are those of its record.
+pub(crate) fn options(jobs: u32, machine: Machine, lake: &Lake) -> LocalOptions {
+    LocalOptions {
+        jobs,
+        machine,
+        // What follows a failed node cannot be compared; everything else still can.
+        on_failure: OnFailure::KeepGoing,
+        reuse: Reuse::Never,
+        file: String::new(),
+        base: PathBuf::new(),
+        lake_root: lake.root().map(Path::to_path_buf),
     }
 }
 

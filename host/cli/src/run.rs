@@ -15,7 +15,7 @@ use tidemill_driver::{
 use tidemill_plan::{Code, Pipeline, Plan, Problem, Request, Selection, Window};
 use tidemill_sandbox::{Options, Sandbox};
 
-use crate::args::{PlanOf, RunArgs};
+use crate::args::{PlanOf, RunArgs, WindowArgs};
 use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
@@ -145,7 +145,7 @@ impl Told {
             Some(it) if !it.as_os_str().is_empty() => it.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let window = window(args, Window::default())?;
+        let window = window(&args.window, Window::default())?;
         Ok(Self { text, shown: file.display().to_string(), file, base, window, from: None })
     }
 
@@ -160,7 +160,7 @@ impl Told {
             None => record,
         };
         let base = record.check_repeatable().map_err(|e| e.problem())?;
-        let window = window(args, record.window)?;
+        let window = window(&args.window, record.window)?;
         Ok(Self {
             text: record.pipeline_text.clone(),
             shown: record.shown_file(),
@@ -173,7 +173,7 @@ impl Told {
 }
 
 /// The window that was typed; where nothing was, another's.
-fn window(args: &PlanOf, otherwise: Window) -> Result<Window, Problem> {
+pub(crate) fn window(args: &WindowArgs, otherwise: Window) -> Result<Window, Problem> {
     Ok(Window {
         start: time("--start", args.start.as_deref())?.or(otherwise.start),
         end: time("--end", args.end.as_deref())?.or(otherwise.end),
@@ -199,7 +199,7 @@ pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Problem {
     Problem::new(Code("no-pipeline"), what, "check that the file is text and that you may read it")
 }
 
-pub(crate) fn time(flag: &str, text: Option<&str>) -> Result<Option<tidemill_plan::Time>, Problem> {
+fn time(flag: &str, text: Option<&str>) -> Result<Option<tidemill_plan::Time>, Problem> {
     text.map(|it| quantity::parse_time(flag, it)).transpose()
 }
 

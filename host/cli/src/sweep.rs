@@ -210,11 +210,7 @@ fn command_line() -> String {
 fn plan(args: &SweepRunArgs, jobs: u32) -> anyhow::Result<Planned> {
     let named = args.pipeline.as_deref().unwrap_or(Path::new("."));
     let file = run::pipeline_file(named)?;
-    let window = Window {
-        start: run::time("--start", args.start.as_deref())?,
-        end: run::time("--end", args.end.as_deref())?,
-        as_of: run::time("--as-of", args.as_of.as_deref())?,
-    };
+    let window = run::window(&args.window, Window::default())?;
     run::check_window(&window)?;
     let text = std::fs::read_to_string(&file).map_err(|e| run::unreadable(&file, &e))?;
     let pipeline = tidemill_plan::parse(&text, &file.display().to_string()).map_err(Problems)?;

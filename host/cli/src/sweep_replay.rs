@@ -1,18 +1,13 @@
 //! `tidemill replay` of a sweep: all of its points again, and whether each measures the same.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
-use tidemill_driver::{
-    LocalOptions, OnFailure, PointDifference, Reuse, RunId, RunState, SweepEnded, SweepReplay, SweepReplayed,
-    load_rows,
-};
+use tidemill_driver::{PointDifference, RunId, RunState, SweepEnded, SweepReplay, SweepReplayed, load_rows};
 use tidemill_plan::{Code, Problem};
 
 use crate::args::ReplayArgs;
 use crate::complain::{Problems, talk};
 use crate::machine::this_machine;
-use crate::replay::open_into;
+use crate::replay::{open_into, options};
 use crate::run::{cancel_on_signal, sandbox};
 use crate::sweep_progress::SweepProgress;
 use crate::{Ending, lake_dir, quantity, table_view};
@@ -37,19 +32,12 @@ pub(crate) fn replay(args: &ReplayArgs, sweep: &RunId) -> anyhow::Result<Ending>
     let original = lake_dir::open_to_read(&args.lake)?;
     let replay = SweepReplay::prepare(record, rows, sandbox(jobs)?, machine).map_err(Problems)?;
     let lake = open_into(args)?;
-    let options = LocalOptions {
-        jobs,
-        machine,
-        on_failure: OnFailure::KeepGoing,
-        reuse: Reuse::Never,
-        file: String::new(),
-        base: PathBuf::new(),
-        lake_root: lake.root().map(Path::to_path_buf),
-    };
     let progress =
         SweepProgress::start(&replay.plan().space, replay.measures(), replay.record().goal().as_ref());
     let mut handler = Ok(());
-    let result = replay.run(&lake, options, &progress, |canceller| handler = cancel_on_signal(canceller));
+    let result = replay.run(&lake, options(jobs, machine, &lake), &progress, |canceller| {
+        handler = cancel_on_signal(canceller)
+    });
     progress.finish();
     handler?;
     let ended = result.map_err(|e| e.problem())?;

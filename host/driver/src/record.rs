@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidemill_plan::{Code, Plan, Problem, Window};
@@ -354,19 +355,7 @@ impl RunRecord {
     /// When the file is not there, not a record, or of a newer format.
     pub fn load(lake: &Path, run: &RunId) -> Result<Self, DriverError> {
         let path = run_folder(lake, run).join("run.json");
-        let shown = path.display().to_string();
-        let text = std::fs::read(&path).map_err(|source| DriverError::File {
-            action: "read",
-            path: shown.clone(),
-            source,
-        })?;
-        let record: Self = serde_json::from_slice(&text)
-            .map_err(|e| DriverError::Record { path: shown.clone(), reason: e.to_string() })?;
-        if record.format > FORMAT {
-            let reason = format!("its format is {}, the newest known is {FORMAT}", record.format);
-            return Err(DriverError::Record { path: shown, reason });
-        }
-        Ok(record)
+        read_record(&path, FORMAT, |it: &Self| it.format)
     }
 }
 
@@ -375,7 +364,24 @@ pub(crate) fn since(from: i64, to: i64) -> Duration {
     Duration::from_nanos(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
 }
 
-fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> DriverError {
+/// Reads a record of a format up to the newest known.
+pub(crate) fn read_record<T: DeserializeOwned>(
+    path: &Path,
+    newest: u32,
+    format: impl Fn(&T) -> u32,
+) -> Result<T, DriverError> {
+    let text = std::fs::read(path).map_err(|e| file_error("read", path, e))?;
+    let unreadable = |reason: String| DriverError::Record { path: path.display().to_string(), reason };
+    let record: T = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
+    match format(&record) {
+        newer if newer > newest => {
+            Err(unreadable(format!("its format is {newer}, the newest known is {newest}")))
+        }
+        _ => Ok(record),
+    }
+}
+
+pub(crate) fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> DriverError {
     DriverError::File { action, path: path.display().to_string(), source }
 }
 

@@ -12,7 +12,7 @@ use super::results::{PointRow, PointState};
 use crate::failure::DriverError;
 use crate::log_file::now_ns;
 use crate::origin::{ComponentRecord, FileRecord, HOST, absolute, component_records, move_components};
-use crate::record::{RunId, RunState};
+use crate::record::{RunId, RunState, file_error, read_record, write_whole};
 
 /// Of the record's shape; a record of a newer one is not read.
 const FORMAT: u32 = 1;
@@ -232,30 +232,13 @@ impl SweepRecord {
     }
 
     pub(super) fn save(&self, folder: &Path) -> Result<(), DriverError> {
-        std::fs::create_dir_all(folder).map_err(|source| DriverError::File {
-            action: "create folder",
-            path: folder.display().to_string(),
-            source,
-        })?;
+        std::fs::create_dir_all(folder).map_err(|e| file_error("create folder", folder, e))?;
         let text = serde_json::to_vec_pretty(self).expect("a record has only text keys");
-        crate::record::write_whole(&folder.join(FILE), &text)
+        write_whole(&folder.join(FILE), &text)
     }
 
     pub(super) fn load(folder: &Path) -> Result<Self, DriverError> {
-        let path = folder.join(FILE);
-        let shown = path.display().to_string();
-        let text = std::fs::read(&path).map_err(|source| DriverError::File {
-            action: "read",
-            path: shown.clone(),
-            source,
-        })?;
-        let record: Self = serde_json::from_slice(&text)
-            .map_err(|e| DriverError::Record { path: shown.clone(), reason: e.to_string() })?;
-        if record.format > FORMAT {
-            let reason = format!("its format is {}, the newest known is {FORMAT}", record.format);
-            return Err(DriverError::Record { path: shown, reason });
-        }
-        Ok(record)
+        read_record(&folder.join(FILE), FORMAT, |it: &Self| it.format)
     }
 
     /// The measure that is best, and whether least is best.
