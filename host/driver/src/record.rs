@@ -431,16 +431,23 @@ pub(crate) fn list_records(folder: &Path, file: &str) -> Result<Vec<RunId>, Driv
 /// # Errors
 /// When no run or several are meant.
 pub fn find_run(lake: &Path, text: &str) -> Result<RunId, DriverError> {
-    let mut runs = list_runs(lake)?;
-    let newest = runs.last().map(|it| it.0.clone());
-    let unknown = || DriverError::UnknownRun { run: text.to_owned(), newest: newest.clone() };
+    find(list_runs(lake)?, text, |newest| DriverError::UnknownRun { run: text.to_owned(), newest })
+}
+
+/// The one of these ids, oldest first, that is meant; `unknown` gets the newest.
+pub(crate) fn find(
+    mut ids: Vec<RunId>,
+    text: &str,
+    unknown: impl Fn(Option<String>) -> DriverError,
+) -> Result<RunId, DriverError> {
+    let newest = ids.last().map(|it| it.0.clone());
     if text == "last" {
-        return runs.pop().ok_or_else(unknown);
+        return ids.pop().ok_or_else(|| unknown(newest));
     }
-    let mut matching: Vec<RunId> = runs.into_iter().filter(|it| it.0.starts_with(text)).collect();
-    match matching.len() {
-        0 => Err(unknown()),
-        1 => Ok(matching.remove(0)),
+    ids.retain(|it| it.0.starts_with(text));
+    match ids.len() {
+        0 => Err(unknown(newest)),
+        1 => Ok(ids.remove(0)),
         count => Err(DriverError::AmbiguousRun { prefix: text.to_owned(), count }),
     }
 }
@@ -451,11 +458,7 @@ pub fn find_run(lake: &Path, text: &str) -> Result<RunId, DriverError> {
 /// When a file cannot be removed.
 pub fn remove_run(lake: &Path, run: &RunId) -> Result<(), DriverError> {
     let folder = run_folder(lake, run);
-    std::fs::remove_dir_all(&folder).map_err(|source| DriverError::File {
-        action: "remove",
-        path: folder.display().to_string(),
-        source,
-    })
+    std::fs::remove_dir_all(&folder).map_err(|e| file_error("remove", &folder, e))
 }
 
 #[cfg(test)]

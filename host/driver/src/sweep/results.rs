@@ -200,18 +200,10 @@ pub fn list_sweeps(lake: &Path) -> Result<Vec<RunId>, DriverError> {
 /// # Errors
 /// When no sweep or several are meant.
 pub fn find_sweep(lake: &Path, text: &str) -> Result<RunId, DriverError> {
-    let mut sweeps = list_sweeps(lake)?;
-    let newest = sweeps.last().map(|it| it.0.clone());
-    let unknown = || DriverError::UnknownSweep { sweep: text.to_owned(), newest: newest.clone() };
-    if text == "last" {
-        return sweeps.pop().ok_or_else(unknown);
-    }
-    let mut matching: Vec<RunId> = sweeps.into_iter().filter(|it| it.0.starts_with(text)).collect();
-    match matching.len() {
-        0 => Err(unknown()),
-        1 => Ok(matching.remove(0)),
-        count => Err(DriverError::AmbiguousRun { prefix: text.to_owned(), count }),
-    }
+    crate::record::find(list_sweeps(lake)?, text, |newest| DriverError::UnknownSweep {
+        sweep: text.to_owned(),
+        newest,
+    })
 }
 
 /// A sweep's record and the rows of its points that have ended, in the order of the points; also of a sweep that runs
@@ -239,9 +231,5 @@ pub fn load_rows(lake: &Path, sweep: &RunId) -> Result<(SweepRecord, Vec<PointRo
 /// When a file cannot be removed.
 pub fn remove_sweep(lake: &Path, sweep: &RunId) -> Result<(), DriverError> {
     let folder = sweep_folder(lake, sweep);
-    std::fs::remove_dir_all(&folder).map_err(|source| DriverError::File {
-        action: "remove",
-        path: folder.display().to_string(),
-        source,
-    })
+    std::fs::remove_dir_all(&folder).map_err(|e| crate::record::file_error("remove", &folder, e))
 }
