@@ -5,9 +5,27 @@ use super::repository::{Kind, Member, Repository};
 
 /// Each member, and the members it may depend on. `cli` names the lower crates only for their options and errors;
 /// the middle crates never name each other: `driver` introduces them.
-const EDGES: [(&str, &[&str]); 10] = [
-    ("tidemill", &["tidemill-driver", "tidemill-lake", "tidemill-plan", "tidemill-sandbox"]),
-    ("tidemill-driver", &["tidemill-engine", "tidemill-lake", "tidemill-plan", "tidemill-sandbox"]),
+const EDGES: [(&str, &[&str]); 12] = [
+    (
+        "tidemill",
+        &[
+            "tidemill-driver",
+            "tidemill-lake",
+            "tidemill-plan",
+            "tidemill-sandbox",
+            "tidemill-server",
+            "tidemill-store",
+        ],
+    ),
+    (
+        "tidemill-server",
+        &["tidemill-driver", "tidemill-lake", "tidemill-plan", "tidemill-sandbox", "tidemill-store"],
+    ),
+    (
+        "tidemill-driver",
+        &["tidemill-engine", "tidemill-lake", "tidemill-plan", "tidemill-sandbox", "tidemill-store"],
+    ),
+    ("tidemill-store", &["tidemill-engine", "tidemill-plan"]),
     ("tidemill-sandbox", &["tidemill-engine", "tidemill-plan"]),
     ("tidemill-lake", &["tidemill-engine", "tidemill-plan"]),
     ("tidemill-engine", &[]),
@@ -37,7 +55,7 @@ const TEST_EDGES: [(&str, &[&str]); 3] = [
 ];
 
 /// Crates (a name, or with `*` the beginning of one) and the members that may name them outside of tests.
-const TECHNOLOGIES: [(&str, &[&str]); 12] = [
+const TECHNOLOGIES: [(&str, &[&str]); 13] = [
     ("wasmtime*", &["tidemill-sandbox"]),
     ("cranelift*", &["tidemill-sandbox"]),
     ("parquet*", &["tidemill-lake"]),
@@ -45,6 +63,7 @@ const TECHNOLOGIES: [(&str, &[&str]); 12] = [
     ("clap*", &["tidemill"]),
     ("sqlx*", &["tidemill-store"]),
     ("axum*", &["tidemill-server"]),
+    ("utoipa*", &["tidemill-server"]),
     ("tonic*", &["tidemill-workers"]),
     ("arrow-flight", &["tidemill-workers"]),
     ("wit-bindgen*", &["tidemill-task"]),
@@ -54,8 +73,16 @@ const TECHNOLOGIES: [(&str, &[&str]); 12] = [
 ];
 
 /// What the crates of tasks must never name, not even in tests: they compile for another target.
-const HOST: [&str; 6] =
-    ["tidemill", "tidemill-driver", "tidemill-engine", "tidemill-lake", "tidemill-plan", "tidemill-sandbox"];
+const HOST: [&str; 8] = [
+    "tidemill",
+    "tidemill-driver",
+    "tidemill-engine",
+    "tidemill-lake",
+    "tidemill-plan",
+    "tidemill-sandbox",
+    "tidemill-server",
+    "tidemill-store",
+];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

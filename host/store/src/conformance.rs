@@ -1,0 +1,82 @@
+//! What every store must do: one suite, run on SQLite and on PostgreSQL.
+
+mod runs;
+mod writer;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::{HostId, Store, StoreOptions};
+
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
+
+/// Where a case finds its database; each has one of its own, empty.
+pub(crate) struct Place {
+    pub(crate) url: String,
+}
+
+impl Place {
+    /// One more process that opens the store.
+    pub(crate) async fn open(&self, host: &str) -> Store {
+        Store::open(self.options(host)).await.expect("the store opens")
+    }
+
+    pub(crate) fn options(&self, host: &str) -> StoreOptions {
+        StoreOptions {
+            url: self.url.clone(),
+            host: HostId(host.to_owned()),
+            host_name: "test".to_owned(),
+            now_ns: 1,
+            connect_timeout: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Runs a case, on a runtime as the service has one.
+fn block_on(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime starts").block_on(case);
+}
+
+/// Each case on an empty SQLite file, a test of its own; and all of them, one after the other, on one PostgreSQL.
+macro_rules! conformance {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[test]
+                fn $case() {
+                    let folder = tempfile::tempdir().expect("a temporary folder");
+                    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+                    super::block_on(super::$module::$case(super::Place { url }));
+                }
+            )*
+        }
+
+        /// One test: a server takes seconds to start.
+        #[test]
+        fn postgres_conforms() {
+            let server = postgres::Postgres::start();
+            $(
+                eprintln!("case {}", stringify!($case));
+                block_on($module::$case(Place { url: server.database() }));
+            )*
+        }
+    };
+}
+
+conformance! {
+    runs::a_run_is_kept_claimed_journalled_and_ended,
+    runs::one_idempotency_key_is_one_run,
+    runs::a_run_is_appended_to_by_its_owner_only_and_in_order,
+    runs::runs_are_listed_newest_first_page_by_page,
+    runs::runs_are_claimed_by_priority_then_age,
+    runs::notes_are_kept_in_order,
+    runs::a_cancel_is_for_good,
+    writer::a_refused_write_undoes_itself_alone,
+    writer::many_writes_share_transactions,
+    writer::a_fenced_host_writes_nothing,
+    writer::a_store_of_a_newer_version_is_refused,
+    writer::a_reopened_store_has_what_was_answered,
+}

@@ -1,0 +1,478 @@
+//! Runs: submitted, claimed by a host, journalled, ended. What a record or a journal entry says is the driver's affair.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tidemill_plan::{Code, Problem};
+
+use crate::db::{Dialect, Tx};
+use crate::hosts::HostId;
+use crate::writer::{Patience, text};
+use crate::{Row, Store, StoreError, Value};
+
+/// How long an answer to a person may wait for a database that is away.
+pub(crate) const ANSWER: Patience = Patience::For(Duration::from_secs(10));
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunStatus {
+    /// Nothing of it has begun.
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl RunStatus {
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// What someone wants of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Run,
+    /// Nothing more of it begins.
+    Pause,
+    Cancel,
+}
+
+impl Wanted {
+    const ALL: [Self; 3] = [Self::Run, Self::Pause, Self::Cancel];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Pause => "pause",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A run as it is asked for.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub id: String,
+    pub pipeline: String,
+    pub version: i64,
+    pub priority: i64,
+    pub created_at: i64,
+    pub created_by: String,
+    pub description: String,
+    pub labels: BTreeMap<String, String>,
+    /// Two requests with one key are one run.
+    pub idempotency_key: Option<String>,
+    /// Overrides, window and selection, as the driver writes them.
+    pub request: Json,
+}
+
+/// A run as it is kept.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    pub id: String,
+    pub pipeline: String,
+    pub version: i64,
+    pub status: RunStatus,
+    pub wanted: Wanted,
+    pub priority: i64,
+    pub owner: Option<HostId>,
+    pub created_at: i64,
+    pub created_by: String,
+    pub began_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub description: String,
+    pub labels: BTreeMap<String, String>,
+    pub request: Json,
+    /// How many nodes it has in which state, once it has begun.
+    pub summary: Option<Json>,
+}
+
+const COLUMNS: &str = "id, pipeline, version, state, wanted, priority, owner, created_at, created_by, began_at, \
+                       ended_at, description, labels, request, summary";
+
+impl RunRow {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        let json = |column| -> Result<Json, StoreError> {
+            let text: String = row.get(column)?;
+            serde_json::from_str(&text).map_err(|e| StoreError::unreadable(&e))
+        };
+        let summary: Option<String> = row.get(14)?;
+        let summary = summary.map(|it| serde_json::from_str(&it).map_err(|e| StoreError::unreadable(&e)));
+        let (status, wanted): (String, String) = (row.get(3)?, row.get(4)?);
+        Ok(Self {
+            id: row.get(0)?,
+            pipeline: row.get(1)?,
+            version: row.get(2)?,
+            status: RunStatus::named(&status).ok_or_else(|| StoreError::unreadable(&status))?,
+            wanted: Wanted::ALL
+                .into_iter()
+                .find(|it| it.name() == wanted)
+                .ok_or_else(|| StoreError::unreadable(&wanted))?,
+            priority: row.get(5)?,
+            owner: row.get::<Option<String>>(6)?.map(HostId),
+            created_at: row.get(7)?,
+            created_by: row.get(8)?,
+            began_at: row.get(9)?,
+            ended_at: row.get(10)?,
+            description: row.get(11)?,
+            labels: serde_json::from_value(json(12)?).map_err(|e| StoreError::unreadable(&e))?,
+            request: json(13)?,
+            summary: summary.transpose()?,
+        })
+    }
+}
+
+/// Which runs are listed, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    pub pipeline: Option<String>,
+    pub status: Option<RunStatus>,
+    /// Created at this time (nanoseconds since 1970) or later.
+    pub since: Option<i64>,
+    /// Older than this run, by time of creation and id.
+    pub before: Option<(i64, String)>,
+    pub limit: u32,
+}
+
+/// A part of a run's journal, and what becomes true with it.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub run: String,
+    /// How many parts came before.
+    pub seq: i64,
+    /// As the driver writes them.
+    pub entries: String,
+    pub status: RunStatus,
+    pub began_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub summary: String,
+    /// The run's record, when it begins and when it ends.
+    pub record: Option<String>,
+}
+
+/// A remark on a run.
+#[derive(Clone, Debug)]
+pub struct Note {
+    pub at: i64,
+    pub who: String,
+    pub text: String,
+}
+
+/// What came of a wish about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Noted,
+    AlreadyEnded(RunStatus),
+}
+
+impl Store {
+    /// Keeps a run that is to be; the one that is there already where the key was used before for the same.
+    ///
+    /// # Errors
+    /// `idempotency-conflict` when the key was used for something else.
+    pub async fn submit(&self, run: NewRun) -> Result<RunRow, StoreError> {
+        self.write(ANSWER, move |tx| {
+            let run = run.clone();
+            Box::pin(async move { submit(tx, &run).await })
+        })
+        .await
+    }
+
+    /// Takes runs that nobody owns, first those of higher priority, then the oldest.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn claim(&self, runs_max: u32) -> Result<Vec<RunRow>, StoreError> {
+        let host = self.host().clone();
+        self.write(ANSWER, move |tx| {
+            let host = host.clone();
+            Box::pin(async move { claim(tx, &host, runs_max).await })
+        })
+        .await
+    }
+
+    /// Gives a run back so that another host, or this one later, takes it.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn release(&self, run: String) -> Result<(), StoreError> {
+        let host = self.host().clone();
+        self.write(ANSWER, move |tx| {
+            let values = [text(run.clone()), text(host.0.clone())];
+            Box::pin(async move {
+                tx.execute("UPDATE tidemill_runs SET owner = NULL WHERE id = $1 AND owner = $2", &values)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Notes what someone wants of a run; its owner sees it.
+    ///
+    /// # Errors
+    /// `unknown-run`.
+    pub async fn want(&self, run: String, wanted: Wanted) -> Result<Wish, StoreError> {
+        self.write(ANSWER, move |tx| {
+            let run = run.clone();
+            Box::pin(async move { want(tx, &run, wanted).await })
+        })
+        .await
+    }
+
+    /// What is wanted of the runs that this host owns.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn wishes(&self) -> Result<BTreeMap<String, Wanted>, StoreError> {
+        let mut tx = self.read().await?;
+        let sql = "SELECT id, wanted FROM tidemill_runs WHERE state IN ('queued', 'running') AND owner = $1";
+        let rows = tx.fetch(sql, &[text(self.host().0.clone())]).await?;
+        let wanted = |it: &Row| -> Result<_, StoreError> {
+            let (id, name): (String, String) = (it.get(0)?, it.get(1)?);
+            let wanted = Wanted::ALL.into_iter().find(|it| it.name() == name);
+            Ok((id, wanted.ok_or_else(|| StoreError::unreadable(&name))?))
+        };
+        rows.iter().map(wanted).collect()
+    }
+
+    /// # Errors
+    /// When the database is away.
+    pub async fn run(&self, id: &str) -> Result<Option<RunRow>, StoreError> {
+        run_row(&mut self.read().await?, id).await
+    }
+
+    /// Runs whose ids begin so, at most two: enough to tell whether it is one.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn runs_beginning(&self, prefix: &str) -> Result<Vec<RunRow>, StoreError> {
+        let mut tx = self.read().await?;
+        // Ids are ASCII: what begins with the prefix lies between it and the same with the last character after it.
+        let sql =
+            format!("SELECT {COLUMNS} FROM tidemill_runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 2");
+        let rows = tx.fetch(&sql, &[text(prefix), text(format!("{prefix}\u{7f}"))]).await?;
+        rows.iter().map(RunRow::of).collect()
+    }
+
+    /// # Errors
+    /// When the database is away.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        list(&mut self.read().await?, filter).await
+    }
+
+    /// How many runs there are in each state.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn run_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = tx.fetch("SELECT state, COUNT(*) FROM tidemill_runs GROUP BY state", &[]).await?;
+        rows.iter().map(|it| Ok((it.get(0)?, it.count(1)?))).collect()
+    }
+
+    /// The record that a run has begun or ended with, and all of its journal, in order.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn history(&self, run: &str) -> Result<(Option<String>, Vec<String>), StoreError> {
+        let mut tx = self.read().await?;
+        let of = [text(run)];
+        let row = tx.fetch_optional("SELECT record FROM tidemill_runs WHERE id = $1", &of).await?;
+        let record = row.map_or(Ok(None), |it| it.get(0))?;
+        let rows = tx.fetch("SELECT entries FROM tidemill_journal WHERE run = $1 ORDER BY seq", &of).await?;
+        let entries = rows.iter().map(|it| it.get(0)).collect::<Result<_, _>>()?;
+        Ok((record, entries))
+    }
+
+    /// Adds a remark; also to a run that has ended.
+    ///
+    /// # Errors
+    /// `unknown-run`.
+    pub async fn add_note(&self, run: String, note: Note) -> Result<(), StoreError> {
+        self.write(ANSWER, move |tx| {
+            let (run, note) = (run.clone(), note.clone());
+            Box::pin(async move { add_note(tx, &run, &note).await })
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When the database is away.
+    pub async fn notes(&self, run: &str) -> Result<Vec<Note>, StoreError> {
+        let mut tx = self.read().await?;
+        let sql = "SELECT at, who, text FROM tidemill_notes WHERE run = $1 ORDER BY number";
+        let rows = tx.fetch(sql, &[text(run)]).await?;
+        rows.iter().map(|it| Ok(Note { at: it.get(0)?, who: it.get(1)?, text: it.get(2)? })).collect()
+    }
+}
+
+/// Adds a part to a run's journal, within a transaction that may commit tables with it. Only the run's owner may, and
+/// only the next part: a second one with the same number is refused.
+///
+/// # Errors
+/// [`StoreError::Fenced`] when the run is another host's.
+pub async fn append(tx: &mut Tx, host: &HostId, part: &Append) -> Result<(), StoreError> {
+    const UPDATE: &str = "UPDATE tidemill_runs SET state = $3, began_at = $4, ended_at = $5, summary = $6, \
+                          record = COALESCE($7, record) WHERE id = $1 AND owner = $2";
+    let values = [
+        text(part.run.clone()),
+        text(host.0.clone()),
+        text(part.status.name()),
+        part.began_at.into(),
+        part.ended_at.into(),
+        text(part.summary.clone()),
+        part.record.clone().into(),
+    ];
+    if tx.execute(UPDATE, &values).await? == 0 {
+        return Err(StoreError::Fenced);
+    }
+    let values = [text(part.run.clone()), Value::Int(part.seq), text(part.entries.clone())];
+    tx.execute("INSERT INTO tidemill_journal (run, seq, entries) VALUES ($1, $2, $3)", &values).await?;
+    Ok(())
+}
+
+async fn submit(tx: &mut Tx, run: &NewRun) -> Result<RunRow, StoreError> {
+    const INSERT: &str = "INSERT INTO tidemill_runs (id, pipeline, version, state, wanted, priority, created_at, \
+                          created_by, description, labels, idempotency_key, request) \
+                          VALUES ($1, $2, $3, 'queued', 'run', $4, $5, $6, $7, $8, $9, $10) \
+                          ON CONFLICT (idempotency_key) DO NOTHING";
+    let labels = serde_json::to_string(&run.labels).expect("labels have only string keys");
+    let values = [
+        text(run.id.clone()),
+        text(run.pipeline.clone()),
+        Value::Int(run.version),
+        Value::Int(run.priority),
+        Value::Int(run.created_at),
+        text(run.created_by.clone()),
+        text(run.description.clone()),
+        text(labels),
+        run.idempotency_key.clone().into(),
+        text(run.request.to_string()),
+    ];
+    if tx.execute(INSERT, &values).await? == 1 {
+        let row = run_row(tx, &run.id).await?;
+        return row.ok_or_else(|| StoreError::unreadable(&"a run that was just kept is gone"));
+    }
+    let key = run.idempotency_key.clone().unwrap_or_default();
+    let sql = format!("SELECT {COLUMNS} FROM tidemill_runs WHERE idempotency_key = $1");
+    let row = tx.fetch_optional(&sql, &[text(key.clone())]).await?;
+    let known = RunRow::of(&row.ok_or_else(|| StoreError::unreadable(&"an idempotency key without a run"))?)?;
+    if known.pipeline == run.pipeline && known.request == run.request {
+        return Ok(known);
+    }
+    let what = format!("idempotency key `{key}` was used for run `{}`, which is another request", known.id);
+    let mend = "use a new key for a new request; the same key answers with the run that it began";
+    Err(Problem::new(Code("idempotency-conflict"), what, mend).into())
+}
+
+async fn claim(tx: &mut Tx, host: &HostId, runs_max: u32) -> Result<Vec<RunRow>, StoreError> {
+    // Two hosts that claim at one time pass over each other's.
+    let lock = match tx.dialect() {
+        Dialect::Sqlite => "",
+        Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+    };
+    let sql = format!(
+        "UPDATE tidemill_runs SET owner = $1 WHERE id IN (SELECT id FROM tidemill_runs \
+         WHERE owner IS NULL AND state IN ('queued', 'running') \
+         ORDER BY priority DESC, created_at, id LIMIT $2 {lock}) RETURNING {COLUMNS}"
+    );
+    let rows = tx.fetch(&sql, &[text(host.0.clone()), Value::from(runs_max)]).await?;
+    let mut runs = rows.iter().map(RunRow::of).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by(|a, b| (-a.priority, a.created_at, &a.id).cmp(&(-b.priority, b.created_at, &b.id)));
+    Ok(runs)
+}
+
+async fn want(tx: &mut Tx, run: &str, wanted: Wanted) -> Result<Wish, StoreError> {
+    let known = run_row(tx, run).await?.ok_or_else(|| unknown_run(run))?;
+    if known.status.is_ended() {
+        return Ok(Wish::AlreadyEnded(known.status));
+    }
+    // Whoever cancels, cancels for good.
+    let sql = "UPDATE tidemill_runs SET wanted = $2 WHERE id = $1 AND wanted <> 'cancel'";
+    tx.execute(sql, &[text(run), text(wanted.name())]).await?;
+    Ok(Wish::Noted)
+}
+
+async fn add_note(tx: &mut Tx, run: &str, note: &Note) -> Result<(), StoreError> {
+    if run_row(tx, run).await?.is_none() {
+        return Err(unknown_run(run).into());
+    }
+    let sql = "INSERT INTO tidemill_notes (run, number, at, who, text) \
+               SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4 FROM tidemill_notes WHERE run = $1";
+    let values = [text(run), Value::Int(note.at), text(note.who.clone()), text(note.text.clone())];
+    tx.execute(sql, &values).await?;
+    Ok(())
+}
+
+async fn run_row(tx: &mut Tx, id: &str) -> Result<Option<RunRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM tidemill_runs WHERE id = $1");
+    let row = tx.fetch_optional(&sql, &[text(id)]).await?;
+    row.as_ref().map(RunRow::of).transpose()
+}
+
+async fn list(tx: &mut Tx, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+    let mut values = Vec::new();
+    let mut conditions = String::new();
+    // `?` stands for the next value.
+    let mut condition = |sql: &str, of: Vec<Value>| {
+        conditions.push_str(if conditions.is_empty() { " WHERE " } else { " AND " });
+        let mut of = of.into_iter();
+        for piece in sql.split_inclusive('?') {
+            let Some(before) = piece.strip_suffix('?') else {
+                conditions.push_str(piece);
+                continue;
+            };
+            values.extend(of.next());
+            conditions.push_str(&format!("{before}${}", values.len()));
+        }
+    };
+    if let Some(it) = &filter.pipeline {
+        condition("pipeline = ?", vec![text(it.clone())]);
+    }
+    if let Some(it) = filter.status {
+        condition("state = ?", vec![text(it.name())]);
+    }
+    if let Some(it) = filter.since {
+        condition("created_at >= ?", vec![Value::Int(it)]);
+    }
+    if let Some((at, id)) = &filter.before {
+        let of = vec![Value::Int(*at), Value::Int(*at), text(id.clone())];
+        condition("(created_at < ? OR (created_at = ? AND id < ?))", of);
+    }
+    values.push(Value::from(filter.limit));
+    let limit = values.len();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tidemill_runs{conditions} ORDER BY created_at DESC, id DESC LIMIT ${limit}"
+    );
+    let rows = tx.fetch(&sql, &values).await?;
+    rows.iter().map(RunRow::of).collect()
+}
+
+fn unknown_run(run: &str) -> Problem {
+    let what = format!("there is no run `{run}`");
+    Problem::new(Code("unknown-run"), what, "`tidemill runs` lists them")
+}
