@@ -9,6 +9,7 @@ use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFo
 use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Window, Work};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
+use crate::catalog::Components;
 use crate::failure::NodeFailure;
 use crate::log_file::LogWriter;
 use crate::observer::Observer;
@@ -28,19 +29,46 @@ pub(crate) struct Shared<'a> {
     pub(crate) folder: WindowFolder,
     pub(crate) sandbox: &'a Sandbox,
     /// By the plan's order; `None` for sources.
-    pub(crate) components: Vec<Option<Component>>,
-    pub(crate) run: RunId,
+    pub(crate) components: &'a [Option<Component>],
+    pub(crate) run: &'a RunId,
     pub(crate) reuse: Reuse,
     pub(crate) observer: &'a dyn Observer,
-    pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
+    pub(crate) checkpoints: &'a [Mutex<Option<Vec<u8>>>],
     /// What each node has committed, by the plan's order; set before anything that reads it starts.
-    pub(crate) tables: Vec<OnceLock<Tables>>,
+    pub(crate) tables: &'a [OnceLock<Tables>],
     /// What each source read, by the plan's order, as far as it has been read.
-    pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
+    pub(crate) files: &'a [Mutex<Vec<tidemill_lake::SourceFile>>],
     /// By the plan's order: digests of the files that sources must read, where these are promised already.
     pub(crate) expected: Option<&'a [Digest]>,
     /// Nodes that are computed even where a valid result is there.
     pub(crate) recompute: &'a BTreeSet<String>,
+}
+
+/// What attempts of a run leave for each other, by the plan's order.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// `None` for sources.
+    pub(crate) components: Vec<Option<Component>>,
+    pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
+    pub(crate) tables: Vec<OnceLock<Tables>>,
+    pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
+}
+
+impl Held {
+    pub(crate) fn new(plan: &Plan, components: &Components) -> Self {
+        let component = |node: &PlanNode| match &node.work {
+            Work::Source(_) => None,
+            Work::Task(task) => {
+                Some(components.by_digest(&task.digest).expect("the plan was made with these components"))
+            }
+        };
+        Self {
+            components: plan.nodes.iter().map(component).collect(),
+            checkpoints: plan.nodes.iter().map(|_| Mutex::default()).collect(),
+            tables: plan.nodes.iter().map(|_| OnceLock::new()).collect(),
+            files: plan.nodes.iter().map(|_| Mutex::default()).collect(),
+        }
+    }
 }
 
 /// Where tables are written that only this run reads.
@@ -354,7 +382,7 @@ fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableI
         run: &shared.run.0,
         inputs: inputs.collect(),
         writers: BTreeMap::new(),
-        log: shared.lake_root.map(|it| LogWriter::new(it, &shared.run, &node.name, attempt)),
+        log: shared.lake_root.map(|it| LogWriter::new(it, shared.run, &node.name, attempt)),
         metrics: BTreeMap::new(),
         checkpoint: &shared.checkpoints[position],
         observer: shared.observer,

@@ -25,6 +25,12 @@ impl Components {
         Self { sandbox, base, paths, loaded: Mutex::default() }
     }
 
+    /// Components whose places are known by the references that nodes use.
+    #[must_use]
+    pub fn at(sandbox: Arc<Sandbox>, base: PathBuf, paths: BTreeMap<String, PathBuf>) -> Self {
+        Self { sandbox, base, paths, loaded: Mutex::default() }
+    }
+
     #[must_use]
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox

@@ -19,6 +19,16 @@ impl NodeFailure {
         Self { code, what: what.into(), mend: mend.into(), retryable: false }
     }
 
+    pub(crate) fn timed_out(node: &str, timeout_ms: Option<u64>) -> Self {
+        let limit = std::time::Duration::from_millis(timeout_ms.unwrap_or_default());
+        Self {
+            code: Code("timeout"),
+            what: format!("node `{node}` did not end within its timeout of {limit:?}"),
+            mend: "raise the node's `timeout`, or make the task do less".to_owned(),
+            retryable: true,
+        }
+    }
+
     pub(crate) fn into_fault(self) -> Fault {
         if self.retryable {
             Fault::retryable(self.code, self.what, self.mend)

@@ -9,6 +9,8 @@ mod check;
 mod compare;
 mod diff;
 mod failure;
+mod live;
+mod live_table;
 mod local;
 mod log_file;
 mod observer;
@@ -31,6 +33,9 @@ pub use compare::{
 };
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
+pub use live::{
+    Deployed, Deployments, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
+};
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
 pub use log_file::{LogEntry, LogFile, log_files};
 pub use observer::{Event, NodeEnd, Observer};

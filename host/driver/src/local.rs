@@ -6,16 +6,17 @@ mod steps;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tidemill_engine::{Engine, OnFailure};
 use tidemill_lake::{Lake, WindowFolder};
-use tidemill_plan::{Code, Digest, Machine, Plan, Work};
+use tidemill_plan::{Code, Digest, Machine, Plan};
 
+pub(crate) use self::center::guarded;
 use self::center::{Center, Message};
 use self::steps::Loop;
-use crate::attempt::{Reuse, Scratch, Shared, Tables};
+use crate::attempt::{Held, Reuse, Scratch, Shared, Tables};
 use crate::catalog::Components;
 use crate::failure::{DriverError, NodeFailure};
 use crate::log_file::now_ns;
@@ -23,7 +24,7 @@ use crate::observer::Observer;
 use crate::origin::{Lineage, note_surroundings};
 use crate::preview::{Preview, Prospect, preview};
 use crate::record::{Beginning, NodeRecord, RunId, RunRecord, RunState, TableRecord};
-use crate::shape::Shape;
+use crate::shape::{Capacities, Shape};
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
@@ -173,13 +174,15 @@ impl<'a> LocalRun<'a> {
             began_at,
         });
         note_surroundings(&mut record, self.plan, &self.selected, self.lake, &self.options.base);
-        let shared = self.shared(run, observer)?;
+        let held = self.hold()?;
+        let shared = self.shared(&held, &run, observer);
         for (position, tables) in shared.tables.iter().enumerate() {
             if let Some(tables) = tables.get() {
                 record.nodes[position].tables = table_records(&self.plan.nodes[position], tables);
             }
         }
-        let shape = Shape::new(self.plan, &self.selected, &self.options);
+        let (jobs, machine, on_failure) = (self.options.jobs, self.options.machine, self.options.on_failure);
+        let shape = Shape::new(self.plan, &self.selected, Capacities { jobs, machine, on_failure });
         let engine = Engine::new(shape.spec()).map_err(|e| impossible_run(&e))?;
         if let Some(root) = &self.options.lake_root {
             record.save(root)?;
@@ -191,42 +194,40 @@ impl<'a> LocalRun<'a> {
         Ok(Ended { record, unsaved })
     }
 
-    fn shared<'s>(&'s self, run: RunId, observer: &'s dyn Observer) -> Result<Shared<'s>, DriverError> {
-        let folder = WindowFolder::of(&self.plan.window);
-        let components = self.plan.nodes.iter().map(|node| match &node.work {
-            Work::Source(_) => None,
-            Work::Task(task) => Some(
-                self.components.by_digest(&task.digest).expect("the plan was made with these components"),
-            ),
-        });
-        let components = components.collect();
-        let tables: Vec<OnceLock<Tables>> = self.plan.nodes.iter().map(|_| OnceLock::new()).collect();
+    /// What the run begins with: its components, and the tables that it reads and does not compute.
+    fn hold(&self) -> Result<Held, DriverError> {
+        let held = Held::new(self.plan, self.components);
         let needed: Vec<usize> = self.needed_but_not_selected().collect();
         if !needed.is_empty() {
+            let folder = WindowFolder::of(&self.plan.window);
             let previews = preview(self.plan, Some(self.lake), &self.options.base);
             for position in needed {
                 let found = self.stored(&folder, position, &previews[position])?;
-                tables[position].set(found).expect("each is set once");
+                held.tables[position].set(found).expect("each is set once");
             }
         }
-        Ok(Shared {
+        Ok(held)
+    }
+
+    fn shared<'s>(&'s self, held: &'s Held, run: &'s RunId, observer: &'s dyn Observer) -> Shared<'s> {
+        Shared {
             plan: self.plan,
             lake: self.lake,
             scratch: self.sweep.as_ref().map(|it| Scratch { lake: Lake::in_memory(), kept: it.kept }),
             lake_root: self.options.lake_root.as_deref(),
             base: &self.options.base,
-            folder,
+            folder: WindowFolder::of(&self.plan.window),
             sandbox: self.components.sandbox(),
-            components,
+            components: &held.components,
             run,
             reuse: self.options.reuse,
             observer,
-            checkpoints: self.plan.nodes.iter().map(|_| Mutex::new(None)).collect(),
-            tables,
-            files: self.plan.nodes.iter().map(|_| Mutex::default()).collect(),
+            checkpoints: &held.checkpoints,
+            tables: &held.tables,
+            files: &held.files,
             recompute: &self.recompute,
             expected: self.sweep.as_ref().map(|it| it.codes),
-        })
+        }
     }
 
     fn needed_but_not_selected(&self) -> impl Iterator<Item = usize> {
@@ -290,7 +291,7 @@ impl<'a> LocalRun<'a> {
     }
 }
 
-fn table_records(
+pub(crate) fn table_records(
     node: &tidemill_plan::PlanNode,
     tables: &[Arc<tidemill_lake::Manifest>],
 ) -> Vec<TableRecord> {
@@ -306,7 +307,7 @@ fn table_records(
 }
 
 /// The planner checks all that the engine refuses.
-fn impossible_run(error: &tidemill_engine::SpecError) -> tidemill_plan::Problem {
+pub(crate) fn impossible_run(error: &tidemill_engine::SpecError) -> tidemill_plan::Problem {
     tidemill_plan::Problem::new(
         Code("internal"),
         format!("the engine refuses the plan: {error}"),

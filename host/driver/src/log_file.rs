@@ -44,7 +44,9 @@ impl LogWriter {
                 if let Some(folder) = self.path.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
-                self.file.insert(BufWriter::new(File::create(&self.path)?))
+                // Of an attempt that a host began and another carries out again, both tell.
+                let file = File::options().create(true).append(true).open(&self.path)?;
+                self.file.insert(BufWriter::new(file))
             }
         };
         let entry = LogEntry {

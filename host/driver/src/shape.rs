@@ -1,19 +1,19 @@
 //! The plan as the engine sees it: only the nodes of this run, numbered anew.
 
-use tidemill_engine::{Capacity, NodeId, NodeSpec, Resources, Retry, RetryPolicy, RunSpec};
-use tidemill_plan::{Plan, PlanNode};
-
-use crate::local::LocalOptions;
+use tidemill_engine::{Capacity, NodeId, NodeSpec, OnFailure, Resources, Retry, RetryPolicy, RunSpec};
+use tidemill_plan::{Machine, Plan, PlanNode};
 
 /// Between positions in the plan and the engine's numbers.
 pub(crate) struct Shape {
     spec: RunSpec,
     /// By the engine's number.
     positions: Vec<usize>,
+    /// By the plan's order; `None` for nodes that are not part of the run.
+    numbers: Vec<Option<NodeId>>,
 }
 
 impl Shape {
-    pub(crate) fn new(plan: &Plan, selected: &[bool], options: &LocalOptions) -> Self {
+    pub(crate) fn new(plan: &Plan, selected: &[bool], on: Capacities) -> Self {
         let positions: Vec<usize> = (0..plan.nodes.len()).filter(|it| selected[*it]).collect();
         let mut numbers = vec![None; plan.nodes.len()];
         for (number, position) in positions.iter().enumerate() {
@@ -21,12 +21,8 @@ impl Shape {
                 Some(NodeId(u32::try_from(number).expect("a plan has fewer nodes than u32 has numbers")));
         }
         let nodes = positions.iter().map(|it| node_spec(&plan.nodes[*it], &numbers)).collect();
-        // More jobs than cores is a wish to share cores, so it raises what admission counts.
-        let cpus_milli = u64::from(options.machine.cpus_milli).max(u64::from(options.jobs) * 1000);
-        let capacity =
-            Capacity { cpus_milli, memory_bytes: options.machine.memory_bytes, attempts_max: options.jobs };
-        let spec = RunSpec { on_failure: options.on_failure, ..RunSpec::new(nodes, capacity) };
-        Self { spec, positions }
+        let spec = RunSpec { on_failure: on.on_failure, ..RunSpec::new(nodes, on.capacity()) };
+        Self { spec, positions, numbers }
     }
 
     pub(crate) fn spec(&self) -> RunSpec {
@@ -39,6 +35,27 @@ impl Shape {
 
     pub(crate) fn position(&self, node: NodeId) -> usize {
         self.positions[usize::try_from(node.0).expect("usize has at least 32 bits")]
+    }
+
+    /// The engine's number of a node of the plan; `None` when it is not part of the run.
+    pub(crate) fn node(&self, position: usize) -> Option<NodeId> {
+        self.numbers.get(position).copied().flatten()
+    }
+}
+
+/// What a run may hold, and how it takes a failure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacities {
+    pub(crate) jobs: u32,
+    pub(crate) machine: Machine,
+    pub(crate) on_failure: OnFailure,
+}
+
+impl Capacities {
+    pub(crate) fn capacity(self) -> Capacity {
+        // More jobs than cores is a wish to share cores, so it raises what admission counts.
+        let cpus_milli = u64::from(self.machine.cpus_milli).max(u64::from(self.jobs) * 1000);
+        Capacity { cpus_milli, memory_bytes: self.machine.memory_bytes, attempts_max: self.jobs }
     }
 }
 

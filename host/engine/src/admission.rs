@@ -12,35 +12,35 @@ use crate::spec::{Capacity, CheckedSpec, Resources};
 use crate::state::{Held, Rank, State};
 use crate::work;
 
-/// What is free.
+/// What may be held, and what is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    cpus_milli: u64,
-    memory_bytes: u64,
-    attempts: u32,
+    limit: Capacity,
+    held: Held,
 }
 
 impl Room {
-    pub(crate) fn left(capacity: Capacity, held: Held) -> Self {
-        Self {
-            cpus_milli: capacity.cpus_milli - held.cpus_milli,
-            memory_bytes: capacity.memory_bytes - held.memory_bytes,
-            attempts: capacity.attempts_max - held.attempts,
-        }
+    /// More may be held than the limit allows now: it was lower when that began.
+    pub(crate) fn new(limit: Capacity, held: Held) -> Self {
+        Self { limit, held }
     }
 
     pub(crate) fn give(&mut self, resources: Resources) {
-        self.cpus_milli += u64::from(resources.cpus_milli);
-        self.memory_bytes += resources.memory_bytes;
-        self.attempts += 1;
+        self.held.cpus_milli -= u64::from(resources.cpus_milli);
+        self.held.memory_bytes -= resources.memory_bytes;
+        self.held.attempts -= 1;
     }
 
     fn take(self, resources: Resources) -> Option<Self> {
-        Some(Self {
-            cpus_milli: self.cpus_milli.checked_sub(u64::from(resources.cpus_milli))?,
-            memory_bytes: self.memory_bytes.checked_sub(resources.memory_bytes)?,
-            attempts: self.attempts.checked_sub(1)?,
-        })
+        let held = Held {
+            cpus_milli: self.held.cpus_milli + u64::from(resources.cpus_milli),
+            memory_bytes: self.held.memory_bytes.saturating_add(resources.memory_bytes),
+            attempts: self.held.attempts + 1,
+        };
+        let fits = held.cpus_milli <= self.limit.cpus_milli
+            && held.memory_bytes <= self.limit.memory_bytes
+            && held.attempts <= self.limit.attempts_max;
+        fits.then_some(Self { held, ..self })
     }
 }
 

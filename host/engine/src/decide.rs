@@ -18,12 +18,18 @@ use crate::record::{
     AttemptId, Ending, Event, Fact, Failure, NodeId, Origin, Outcome, Record, RunState, StopCause, Timestamp,
 };
 use crate::retry;
-use crate::spec::{CheckedSpec, OnFailure};
+use crate::spec::{Capacity, CheckedSpec, OnFailure};
 use crate::state::{NodeState, Rank, State};
 use crate::work;
 
-pub(crate) fn decide(spec: &CheckedSpec, state: &State, now: Timestamp, event: Event) -> Vec<Record> {
-    let mut draft = Draft::new(spec, state, now);
+pub(crate) fn decide(
+    spec: &CheckedSpec,
+    state: &State,
+    lent: Capacity,
+    now: Timestamp,
+    event: Event,
+) -> Vec<Record> {
+    let mut draft = Draft::new(spec, state, lent, now);
     let is_news = match event {
         _ if state.ended.is_some() => false,
         Event::Start => draft.start(),
@@ -73,7 +79,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(spec: &'a CheckedSpec, state: &'a State, now: Timestamp) -> Self {
+    fn new(spec: &'a CheckedSpec, state: &'a State, lent: Capacity, now: Timestamp) -> Self {
         let settling = state.settling.iter().map(|&node| {
             let NodeState::Settling { ending } = state.nodes[node.index()] else {
                 panic!("{node:?} is not settling but {:?}", state.nodes[node.index()]);
@@ -91,7 +97,7 @@ impl<'a> Draft<'a> {
             newly_failed: Vec::new(),
             newly_ready: Vec::new(),
             skipped: BTreeSet::new(),
-            room: Room::left(spec.spec.capacity, state.held),
+            room: Room::new(lent, state.held),
             finished_count: 0,
             succeeded_count: 0,
         }

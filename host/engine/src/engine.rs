@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::decide;
 use crate::record::{AttemptId, Effect, Event, NodeId, Record, RunState, Timestamp};
-use crate::spec::{CheckedSpec, RunSpec, SpecError};
+use crate::spec::{Capacity, CheckedSpec, RunSpec, SpecError};
 use crate::state::{Counts, NodeState, State};
 
 /// One run. See the crate's page for the loop that drives it.
@@ -12,21 +12,40 @@ use crate::state::{Counts, NodeState, State};
 pub struct Engine {
     spec: CheckedSpec,
     state: State,
+    /// What attempts may hold now; never more than the run's capacity. Not a fact: it only bears on what begins next.
+    lent: Capacity,
 }
 
 impl Engine {
     /// Costs what the nodes and their needs cost, sorted once.
     pub fn new(spec: RunSpec) -> Result<Self, SpecError> {
         let spec = CheckedSpec::new(spec)?;
-        let state = State::new(&spec);
-        Ok(Self { spec, state })
+        let (state, lent) = (State::new(&spec), spec.spec.capacity);
+        Ok(Self { spec, state, lent })
+    }
+
+    /// Lets attempts hold no more than this from the next decision on, or less than they hold already: nothing is
+    /// stopped, and nothing begins until it fits again. For a driver whose runs share one machine, or are paused.
+    pub fn lend(&mut self, capacity: Capacity) {
+        let own = self.spec.spec.capacity;
+        self.lent = Capacity {
+            cpus_milli: capacity.cpus_milli.min(own.cpus_milli),
+            memory_bytes: capacity.memory_bytes.min(own.memory_bytes),
+            attempts_max: capacity.attempts_max.min(own.attempts_max),
+        };
+    }
+
+    /// What live attempts hold together.
+    pub fn held(&self) -> Capacity {
+        let held = self.state.held;
+        Capacity { cpus_milli: held.cpus_milli, memory_bytes: held.memory_bytes, attempts_max: held.attempts }
     }
 
     /// All that follows from the event, in the order in which it is to be applied: nothing further happens until
     /// the next event or [`Engine::wake_at`]. Never clones the run; costs what it answers, plus the edges of the
     /// nodes that finish with it.
     pub fn decide(&self, now: Timestamp, event: Event) -> Vec<Record> {
-        decide::decide(&self.spec, &self.state, now, event)
+        decide::decide(&self.spec, &self.state, self.lent, now, event)
     }
 
     /// The only thing that changes state. Returns the effect which this record makes newly wanted, so a driver that

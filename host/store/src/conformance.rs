@@ -27,7 +27,6 @@ impl Place {
             url: self.url.clone(),
             host: HostId(host.to_owned()),
             host_name: "test".to_owned(),
-            now_ns: 1,
             connect_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(60),
         }
@@ -74,6 +73,7 @@ conformance! {
     runs::runs_are_claimed_by_priority_then_age,
     runs::notes_are_kept_in_order,
     runs::a_cancel_is_for_good,
+    runs::a_run_that_waits_is_cancelled_at_once,
     writer::a_refused_write_undoes_itself_alone,
     writer::many_writes_share_transactions,
     writer::a_fenced_host_writes_nothing,

@@ -2,6 +2,7 @@
 //! given up when its beat has stood still for a time that the watcher measures on its own monotonic clock.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,34 @@ pub struct HostId(pub String);
 impl std::fmt::Display for HostId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Who this process is now: another one after each time that it was fenced.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedHost(Arc<RwLock<HostId>>);
+
+impl SharedHost {
+    pub(crate) fn new(id: HostId) -> Self {
+        Self(Arc::new(RwLock::new(id)))
+    }
+
+    pub(crate) fn id(&self) -> HostId {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, id: HostId) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// Who it will be when it joins anew.
+    pub(crate) fn next(&self) -> HostId {
+        let HostId(id) = self.id();
+        let (base, number) = match id.rsplit_once('~') {
+            Some((base, number)) => (base, number.parse().unwrap_or(0_u64)),
+            None => (id.as_str(), 0),
+        };
+        HostId(format!("{base}~{}", number + 1))
     }
 }
 

@@ -184,7 +184,10 @@ pub struct Note {
 /// What came of a wish about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
+    /// The run's owner will see it.
     Noted,
+    /// It needed nobody else.
+    Done,
     AlreadyEnded(RunStatus),
 }
 
@@ -206,7 +209,7 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub async fn claim(&self, runs_max: u32) -> Result<Vec<RunRow>, StoreError> {
-        let host = self.host().clone();
+        let host = self.host();
         self.write(ANSWER, move |tx| {
             let host = host.clone();
             Box::pin(async move { claim(tx, &host, runs_max).await })
@@ -214,12 +217,21 @@ impl Store {
         .await
     }
 
-    /// Gives a run back so that another host, or this one later, takes it.
+    /// Whether there are runs to claim: asking costs no transaction that writes.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn has_unowned_runs(&self) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT 1 FROM tidemill_runs WHERE state IN ('queued', 'running') AND owner IS NULL LIMIT 1";
+        Ok(self.read().await?.fetch_optional(sql, &[]).await?.is_some())
+    }
+
+    /// Gives a run back that `host` owns, so that another host, or this one later, takes it.
     ///
     /// # Errors
     /// As [`Store::write`].
-    pub async fn release(&self, run: String) -> Result<(), StoreError> {
-        let host = self.host().clone();
+    pub async fn release(&self, run: String, host: HostId) -> Result<(), StoreError> {
         self.write(ANSWER, move |tx| {
             let values = [text(run.clone()), text(host.0.clone())];
             Box::pin(async move {
@@ -235,10 +247,10 @@ impl Store {
     ///
     /// # Errors
     /// `unknown-run`.
-    pub async fn want(&self, run: String, wanted: Wanted) -> Result<Wish, StoreError> {
+    pub async fn want(&self, run: String, wanted: Wanted, now_ns: i64) -> Result<Wish, StoreError> {
         self.write(ANSWER, move |tx| {
             let run = run.clone();
-            Box::pin(async move { want(tx, &run, wanted).await })
+            Box::pin(async move { want(tx, &run, wanted, now_ns).await })
         })
         .await
     }
@@ -250,7 +262,7 @@ impl Store {
     pub async fn wishes(&self) -> Result<BTreeMap<String, Wanted>, StoreError> {
         let mut tx = self.read().await?;
         let sql = "SELECT id, wanted FROM tidemill_runs WHERE state IN ('queued', 'running') AND owner = $1";
-        let rows = tx.fetch(sql, &[text(self.host().0.clone())]).await?;
+        let rows = tx.fetch(sql, &[text(self.host().0)]).await?;
         let wanted = |it: &Row| -> Result<_, StoreError> {
             let (id, name): (String, String) = (it.get(0)?, it.get(1)?);
             let wanted = Wanted::ALL.into_iter().find(|it| it.name() == name);
@@ -406,10 +418,18 @@ async fn claim(tx: &mut Tx, host: &HostId, runs_max: u32) -> Result<Vec<RunRow>,
     Ok(runs)
 }
 
-async fn want(tx: &mut Tx, run: &str, wanted: Wanted) -> Result<Wish, StoreError> {
+async fn want(tx: &mut Tx, run: &str, wanted: Wanted, now_ns: i64) -> Result<Wish, StoreError> {
     let known = run_row(tx, run).await?.ok_or_else(|| unknown_run(run))?;
     if known.status.is_ended() {
         return Ok(Wish::AlreadyEnded(known.status));
+    }
+    if wanted == Wanted::Cancel && known.status == RunStatus::Queued {
+        // Nobody has begun it, so nobody needs to stop it.
+        let sql = "UPDATE tidemill_runs SET state = 'cancelled', wanted = 'cancel', ended_at = $2 \
+                   WHERE id = $1 AND owner IS NULL AND state = 'queued'";
+        if tx.execute(sql, &[text(run), Value::Int(now_ns)]).await? == 1 {
+            return Ok(Wish::Done);
+        }
     }
     // Whoever cancels, cancels for good.
     let sql = "UPDATE tidemill_runs SET wanted = $2 WHERE id = $1 AND wanted <> 'cancel'";

@@ -8,8 +8,8 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::db::{Db, Dialect, Tx};
-use crate::hosts::{self, Beat, HostId, Neighbour};
-use crate::writer::{Counters, Job, Patience, TypedJob, WAITING_MAX, Work, Writer, WriterCounts};
+use crate::hosts::{self, Beat, HostId, Neighbour, SharedHost};
+use crate::writer::{Counters, Job, Patience, TypedJob, WAITING_MAX, Work, Writer, WriterCounts, join_as};
 use crate::{StoreError, migrate};
 
 /// How long closing waits for a database that is away.
@@ -24,8 +24,6 @@ pub struct StoreOptions {
     pub host: HostId,
     /// What people call this process, as a machine's name.
     pub host_name: String,
-    /// Nanoseconds since 1970.
-    pub now_ns: i64,
     pub connect_timeout: Duration,
     /// How often this host shows that it lives, where several may share the store.
     pub heartbeat: Duration,
@@ -39,9 +37,9 @@ pub struct Store {
 
 struct Inner {
     db: Db,
-    host: HostId,
+    host: SharedHost,
     jobs: mpsc::Sender<Box<dyn Job>>,
-    fenced: watch::Receiver<bool>,
+    fenced: watch::Receiver<u64>,
     counters: Arc<Counters>,
     is_closed: AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -61,16 +59,16 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let db = Db::connect(&options).await?;
         migrate::migrate(&db).await?;
-        let mut tx = db.begin().await?;
-        hosts::join(&mut tx, &options.host, &options.host_name, options.now_ns).await?;
-        tx.commit().await?;
+        join_as(&db, &options.host, &options.host_name).await?;
+        let host = SharedHost::new(options.host);
         let (sender, jobs) = mpsc::channel(WAITING_MAX);
-        let (fence, fenced) = watch::channel(false);
+        let (fence, fenced) = watch::channel(0);
         let counters = Arc::new(Counters::default());
         let writer = Writer {
             db: db.clone(),
             jobs,
-            host: options.host.clone(),
+            host: host.clone(),
+            host_name: options.host_name,
             beat: Beat::new(),
             heartbeat: (db.dialect() == Dialect::Postgres).then_some(options.heartbeat),
             fenced: fence,
@@ -78,13 +76,14 @@ impl Store {
         };
         let writer = Mutex::new(Some(tokio::spawn(writer.work())));
         let is_closed = AtomicBool::new(false);
-        let inner = Inner { db, host: options.host, jobs: sender, fenced, counters, is_closed, writer };
+        let inner = Inner { db, host, jobs: sender, fenced, counters, is_closed, writer };
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Who this process is now: another one after it was fenced.
     #[must_use]
-    pub fn host(&self) -> &HostId {
-        &self.inner.host
+    pub fn host(&self) -> HostId {
+        self.inner.host.id()
     }
 
     #[must_use]
@@ -98,9 +97,9 @@ impl Store {
         &self.inner.db.shown
     }
 
-    /// Becomes true when others have given this host up.
+    /// Counts how often others have given this host up. It has then joined anew, as a host that owns nothing.
     #[must_use]
-    pub fn fenced(&self) -> watch::Receiver<bool> {
+    pub fn fenced(&self) -> watch::Receiver<u64> {
         self.inner.fenced.clone()
     }
 
@@ -150,7 +149,7 @@ impl Store {
     /// When the database is away.
     pub async fn neighbours(&self) -> Result<Vec<Neighbour>, StoreError> {
         let mut tx = self.read().await?;
-        hosts::neighbours(&mut tx, &self.inner.host).await
+        hosts::neighbours(&mut tx, &self.host()).await
     }
 
     /// Gives another host up unless it has moved since; its runs then belong to nobody.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::db::{Db, Tx};
-use crate::hosts::{Beat, HostId};
+use crate::hosts::{self, Beat, HostId, SharedHost};
 use crate::{StoreError, Value};
 
 /// Jobs that may wait for the writer; who comes after waits itself.
@@ -115,11 +115,14 @@ struct Entry {
 pub(crate) struct Writer {
     pub(crate) db: Db,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
-    pub(crate) host: HostId,
+    pub(crate) host: SharedHost,
+    /// What people call this process, as a machine's name.
+    pub(crate) host_name: String,
     pub(crate) beat: Beat,
     /// How often to prove that this host lives while nothing is written; `None`: nobody watches.
     pub(crate) heartbeat: Option<Duration>,
-    pub(crate) fenced: watch::Sender<bool>,
+    /// How often others have taken this process for dead.
+    pub(crate) fenced: watch::Sender<u64>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -178,11 +181,12 @@ impl Writer {
                     back_off = (back_off * 2).min(BACK_OFF_MAX);
                 }
                 Err(e) => {
-                    if matches!(e, StoreError::Fenced) {
-                        self.fenced.send_replace(true);
-                    }
+                    let is_fenced = matches!(e, StoreError::Fenced);
                     for it in batch {
                         it.job.settle(Err(e.clone()));
+                    }
+                    if is_fenced {
+                        self.rejoin().await;
                     }
                     return;
                 }
@@ -190,10 +194,25 @@ impl Writer {
         }
     }
 
+    /// Others have this host's runs now. It goes on as another host, which owns nothing yet.
+    async fn rejoin(&mut self) {
+        let next = self.host.next();
+        tracing::warn!(host = %self.host.id(), %next, "this host was given up by the others; it joins anew");
+        let mut back_off = BACK_OFF_FIRST;
+        while let Err(e) = join_as(&self.db, &next, &self.host_name).await {
+            tracing::warn!(error = %e, "cannot join the store; trying again");
+            tokio::time::sleep(back_off).await;
+            back_off = (back_off * 2).min(BACK_OFF_MAX);
+        }
+        self.beat = Beat::new();
+        self.host.set(next);
+        self.fenced.send_modify(|it| *it += 1);
+    }
+
     /// Carries all jobs out in one transaction. A job that is refused is undone alone.
     async fn transaction(&mut self, batch: &mut [Entry]) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        if !self.beat.advance(&mut tx, &self.host).await? {
+        if !self.beat.advance(&mut tx, &self.host.id()).await? {
             // The commit before, whose answer was lost, did happen.
             return Ok(());
         }
@@ -220,6 +239,15 @@ impl Writer {
         self.beat.settle(&committed);
         committed
     }
+}
+
+/// From here on the host counts until someone fences it.
+pub(crate) async fn join_as(db: &Db, host: &HostId, name: &str) -> Result<(), StoreError> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now_ns = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+    let mut tx = db.begin().await?;
+    hosts::join(&mut tx, host, name, now_ns).await?;
+    tx.commit().await
 }
 
 fn give_up_on_the_impatient(batch: Vec<Entry>, error: &StoreError) -> Vec<Entry> {

@@ -58,7 +58,7 @@ impl<'a, 'r> Center<'a, 'r> {
                 continue;
             };
             drop(looped);
-            let end = attempt(shared, &job);
+            let end = guarded(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
             looped = self.lock();
             let woke_at = looped.engine.wake_at();
             looped.report(job.attempt, end);
@@ -152,9 +152,8 @@ fn receive(messages: &Receiver<Message>, wake_at: Option<Instant>) -> Option<Mes
 }
 
 /// Runs an attempt; a failure of the host inside it is a failure of the attempt.
-fn attempt(shared: &Shared<'_>, job: &Job) -> AttemptEnd {
-    let attempt = AssertUnwindSafe(|| run_attempt(shared, job.position, job.attempt.number, &job.interrupt));
-    std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
+pub(crate) fn guarded(attempt: impl FnOnce() -> AttemptEnd) -> AttemptEnd {
+    std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
         let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
         let what =

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tidemill_engine::{
     AttemptId, Effect, Engine, Event as EngineEvent, Fact, Failure, NodeId, Origin, Outcome, Record,
@@ -244,13 +244,7 @@ impl<'a, 'r> Loop<'a, 'r> {
 
     fn timed_out(&self, position: usize) -> NodeFailure {
         let node = &self.shared.plan.nodes[position];
-        let limit = Duration::from_millis(node.timeout_ms.unwrap_or_default());
-        NodeFailure {
-            code: Code("timeout"),
-            what: format!("node `{}` did not end within its timeout of {limit:?}", node.name),
-            mend: "raise the node's `timeout`, or make the task do less".to_owned(),
-            retryable: true,
-        }
+        NodeFailure::timed_out(&node.name, node.timeout_ms)
     }
 
     fn lost(&self, position: usize) -> NodeFailure {

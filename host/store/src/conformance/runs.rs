@@ -37,7 +37,7 @@ fn part(run: &str, seq: i64, status: RunStatus) -> Append {
 }
 
 async fn append(store: &Store, part: Append) -> Result<(), StoreError> {
-    let host = store.host().clone();
+    let host = store.host();
     store
         .write(Patience::Always, move |tx| {
             let (host, part) = (host.clone(), part.clone());
@@ -90,7 +90,7 @@ pub(super) async fn a_run_is_appended_to_by_its_owner_only_and_in_order(place: P
     let again = append(&one, part("r1", 0, RunStatus::Failed)).await.unwrap_err();
     assert!(matches!(again, StoreError::Statement { .. }), "{again}");
     assert_eq!(one.run("r1").await.unwrap().unwrap().status, RunStatus::Running, "undone as a whole");
-    one.release("r1".to_owned()).await.unwrap();
+    one.release("r1".to_owned(), one.host()).await.unwrap();
     assert_eq!(ids(&two.claim(1).await.unwrap()), ["r1"]);
     append(&two, part("r1", 1, RunStatus::Running)).await.unwrap();
     one.close().await;
@@ -146,12 +146,25 @@ pub(super) async fn a_cancel_is_for_good(place: Place) {
     store.submit(new_run("r1", 10)).await.unwrap();
     store.claim(1).await.unwrap();
     for wanted in [Wanted::Pause, Wanted::Cancel, Wanted::Run] {
-        assert_eq!(store.want("r1".to_owned(), wanted).await.unwrap(), Wish::Noted);
+        assert_eq!(store.want("r1".to_owned(), wanted, 7).await.unwrap(), Wish::Noted);
     }
     assert_eq!(store.wishes().await.unwrap()["r1"], Wanted::Cancel);
     append(&store, part("r1", 0, RunStatus::Cancelled)).await.unwrap();
-    let late = store.want("r1".to_owned(), Wanted::Run).await.unwrap();
+    let late = store.want("r1".to_owned(), Wanted::Run, 7).await.unwrap();
     assert_eq!(late, Wish::AlreadyEnded(RunStatus::Cancelled));
-    assert_eq!(store.want("r2".to_owned(), Wanted::Run).await.unwrap_err().problem().code.0, "unknown-run");
+    assert_eq!(
+        store.want("r2".to_owned(), Wanted::Run, 7).await.unwrap_err().problem().code.0,
+        "unknown-run"
+    );
+    store.close().await;
+}
+
+pub(super) async fn a_run_that_waits_is_cancelled_at_once(place: Place) {
+    let store = place.open("h1").await;
+    store.submit(new_run("r1", 10)).await.unwrap();
+    assert_eq!(store.want("r1".to_owned(), Wanted::Cancel, 7).await.unwrap(), Wish::Done);
+    let run = store.run("r1").await.unwrap().unwrap();
+    assert_eq!((run.status, run.ended_at), (RunStatus::Cancelled, Some(7)));
+    assert!(store.claim(1).await.unwrap().is_empty());
     store.close().await;
 }

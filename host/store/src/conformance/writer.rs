@@ -68,8 +68,10 @@ pub(super) async fn a_fenced_host_writes_nothing(place: Place) {
     assert!(two.fence(seen[0].clone()).await.unwrap());
     let late = keep(one.clone(), 104).await.unwrap_err();
     assert!(matches!(late, StoreError::Fenced), "{late}");
-    assert!(*one.fenced().borrow());
-    assert_eq!(kept(&mut two.read().await.unwrap()).await, [100, 102]);
+    keep(one.clone(), 106).await.unwrap();
+    assert_eq!(*one.fenced().borrow(), 1);
+    assert_eq!(one.host().0, "h1~1", "it goes on as another host");
+    assert_eq!(kept(&mut two.read().await.unwrap()).await, [100, 102, 106]);
     one.close().await;
     two.close().await;
 }

@@ -1,0 +1,106 @@
+//! From memory to the store: what runs have written into their journals, and the tables that become visible with it, in
+//! one transaction for each part. At most one part of a run is on its way, so parts land in order; while one flies the
+//! next gathers, which is what makes a busy database carry more in each.
+
+use std::sync::Arc;
+
+use tidemill_store::{Append, Patience, RunStatus, StoreError, append};
+
+use super::center::Flight;
+use super::{Live, Moved};
+use crate::live_table::catalog_commit;
+use crate::record::RunState;
+
+/// Until the threads have ended and nothing is left to write.
+pub(super) async fn fly(live: Arc<Live>) {
+    let mut stop = live.stop.subscribe();
+    let mut flying = tokio::task::JoinSet::new();
+    loop {
+        for flight in live.center.take_off() {
+            flying.spawn(land(Arc::clone(&live), flight));
+        }
+        tokio::select! {
+            () = live.center.flush.notified() => {}
+            Some(_) = flying.join_next(), if !flying.is_empty() => {}
+            _ = stop.wait_for(|it| *it), if flying.is_empty() && live.center.has_ended() => return,
+        }
+        if live.center.has_ended() && flying.is_empty() {
+            return;
+        }
+    }
+}
+
+async fn land(live: Arc<Live>, flight: Flight) {
+    let (append_to, commit) = (append_of(&flight), catalog_commit(&flight.parts, &flight.pending.tables));
+    let (host, commit) = (flight.host.clone(), commit.map(Arc::new));
+    let landed = live.context.store.write(Patience::Always, {
+        let commit = commit.clone();
+        move |tx| {
+            let (host, append_to, commit) = (host.clone(), append_to.clone(), commit.clone());
+            Box::pin(async move {
+                append(tx, &host, &append_to).await?;
+                match &commit {
+                    Some(it) => it.carry_out(tx).await.map(Some),
+                    None => Ok(None),
+                }
+            })
+        }
+    });
+    match landed.await {
+        Ok(snapshot) => {
+            if let (Some(commit), Some(snapshot)) = (&commit, snapshot) {
+                live.context.tables.committed(commit, snapshot);
+            }
+            live.center.landed(&flight);
+            // Nobody may be listening.
+            drop(live.moved.send(Moved { run: flight.run, has_ended: flight.ended.is_some() }));
+        }
+        Err(e) => fell(&live, &flight, &e).await,
+    }
+}
+
+/// What was not written cannot be built upon. The run goes on from what is durable: here, or with whoever owns it now.
+async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
+    let run = &flight.run;
+    live.center.abandon(run);
+    live.context.tables.forget();
+    match error {
+        StoreError::Closed => {}
+        StoreError::Fenced => tracing::warn!(%run, "the run belongs to another host now"),
+        _ => {
+            tracing::warn!(%run, %error, "what the run did could not be kept; it goes on from before");
+            if let Err(e) = live.context.store.release(run.0.clone(), flight.host.clone()).await {
+                tracing::error!(%run, error = %e, "the run could not be released");
+            }
+            live.look();
+        }
+    }
+}
+
+fn append_of(flight: &Flight) -> Append {
+    let status = match flight.ended {
+        None => RunStatus::Running,
+        Some((RunState::Succeeded, _)) => RunStatus::Succeeded,
+        Some((RunState::Cancelled, _)) => RunStatus::Cancelled,
+        Some((RunState::Failed | RunState::Running, _)) => RunStatus::Failed,
+    };
+    let counts = flight.counts;
+    let summary = serde_json::json!({
+        "waiting": counts.waiting + counts.ready + counts.backing_off,
+        "running": counts.running + counts.stopping + counts.settling,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "cancelled": counts.cancelled,
+    });
+    Append {
+        run: flight.run.0.clone(),
+        seq: flight.seq,
+        entries: serde_json::to_string(&flight.pending.entries).expect("entries have only string keys"),
+        status,
+        began_at: Some(flight.began_at),
+        ended_at: flight.ended.and_then(|(_, at)| at),
+        summary: summary.to_string(),
+        record: flight.record.clone(),
+    }
+}

@@ -1,0 +1,98 @@
+//! What others may see of runs: only what is durable, read from the store, so that it is the same on every host.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tidemill_plan::{Code, Problem};
+use tidemill_store::StoreError;
+
+use super::Live;
+use super::fold;
+use super::journal::Entry;
+use crate::record::{RunId, RunRecord};
+
+/// A run as its journal tells it.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// `None` while nothing of it has begun.
+    pub record: Option<RunRecord>,
+    /// What tasks say of their progress, by node, where the run is carried out by this process: done, and of how much.
+    pub progress: BTreeMap<String, (u64, Option<u64>)>,
+}
+
+/// What this process is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveLoad {
+    pub runs: usize,
+    pub attempts: usize,
+    /// Nodes that only wait for room.
+    pub ready: usize,
+}
+
+impl Live {
+    #[must_use]
+    pub fn load(&self) -> LiveLoad {
+        let (runs, attempts, ready) = self.center.load();
+        LiveLoad { runs, attempts, ready }
+    }
+
+    /// # Errors
+    /// When the store is away, or holds what this version cannot read.
+    pub async fn view(&self, run: &RunId) -> Result<RunView, StoreError> {
+        let (record, parts) = self.context.store.history(&run.0).await?;
+        let record: Option<RunRecord> =
+            record.map(|it| serde_json::from_str(&it)).transpose().map_err(|e| unreadable(run, &e))?;
+        let record = match record {
+            // What it became is kept whole.
+            Some(it) if it.ended_at.is_some() => Some(it),
+            Some(mut it) => {
+                for entry in entries(run, &parts)? {
+                    fold::take(&mut it, &entry);
+                }
+                Some(it)
+            }
+            None => None,
+        };
+        let told = self.center.with(run, |it| it.parts.told.read()).unwrap_or_default();
+        let name =
+            |position: usize| record.as_ref().and_then(|it| it.nodes.get(position)).map(|it| it.node.clone());
+        let progress = told.into_iter().filter_map(|(position, it)| Some((name(position)?, it))).collect();
+        Ok(RunView { record, progress })
+    }
+
+    /// A run's transitions with time and cause, in their order, from the given number on; nodes are named.
+    ///
+    /// # Errors
+    /// As [`Live::view`].
+    pub async fn transitions(&self, run: &RunId, from: usize) -> Result<Vec<Value>, StoreError> {
+        let (record, parts) = self.context.store.history(&run.0).await?;
+        let Some(record) = record else { return Ok(Vec::new()) };
+        let record: RunRecord = serde_json::from_str(&record).map_err(|e| unreadable(run, &e))?;
+        let named = |entry: Entry| {
+            let mut value = serde_json::to_value(entry).expect("an entry has only string keys");
+            for key in ["node", "because"] {
+                let position = value.get(key).and_then(Value::as_u64).and_then(|it| usize::try_from(it).ok());
+                if let Some(node) = position.and_then(|it| record.nodes.get(it)) {
+                    value[key] = Value::String(node.node.clone());
+                }
+            }
+            value
+        };
+        Ok(entries(run, &parts)?.into_iter().skip(from).map(named).collect())
+    }
+}
+
+fn entries(run: &RunId, parts: &[String]) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    for part in parts {
+        let part: Vec<Entry> = serde_json::from_str(part).map_err(|e| unreadable(run, &e))?;
+        entries.extend(part);
+    }
+    Ok(entries)
+}
+
+fn unreadable(run: &RunId, error: &serde_json::Error) -> StoreError {
+    let what = format!("the record of run `{run}` cannot be read: {error}");
+    let mend = "another version may have written it: start that one";
+    Problem::new(Code("run-record-unreadable"), what, mend).into()
+}
