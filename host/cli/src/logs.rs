@@ -1,11 +1,12 @@
 //! `tidemill logs`: what the tasks of a run logged, per attempt.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_driver::{LogEntry, LogFile, RunId, RunRecord, RunState, find_run, log_files};
+use tidemill_driver::{LogEntry, LogFile, LogRange, RunId, RunRecord, RunState, find_run, log_files};
 use tidemill_plan::{Code, Problem, Time};
 
 use crate::args::LogsArgs;
@@ -81,11 +82,11 @@ fn print_new(
         let offset = offsets.get(&file).copied().unwrap_or(0);
         let mut stdout = std::io::stdout().lock();
         let mut failure = None;
-        let next = file.read_from(offset, |entry| {
+        let range = LogRange { from: offset, ..LogRange::default() };
+        let next = file.read(range, |_, entry| {
             printed = true;
-            if failure.is_none() {
-                failure = print_entry(args, &mut stdout, &file, &entry).err();
-            }
+            failure = print_entry(args, &mut stdout, &file, &entry).err();
+            if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if let Some(failure) = failure {
             return Err(failure.into());

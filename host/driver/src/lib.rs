@@ -12,6 +12,7 @@ mod failure;
 mod live;
 mod live_table;
 mod local;
+mod log_chunks;
 mod log_file;
 mod observer;
 mod origin;
@@ -37,7 +38,7 @@ pub use live::{
     Deployed, Deployments, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
 };
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
-pub use log_file::{LogEntry, LogFile, log_files};
+pub use log_file::{LogEntry, LogFile, LogRange, LogSize, log_files};
 pub use observer::{Event, NodeEnd, Observer};
 pub use origin::{
     AttemptOutcome, AttemptRecord, ComponentRecord, FileRecord, LimitsRecord, Lineage, ResourcesRecord,

@@ -200,7 +200,7 @@ fn a_cancel_ends_a_guest_in_an_endless_loop() {
         let ground = Ground::new(ENDLESS);
         let host = ground.host("h1").await;
         host.submit("r1", &RunRequest::default()).await;
-        host.wait("r1", |it| it.summary.as_ref().is_some_and(|it| it["running"] == 1)).await;
+        host.wait("r1", |it| it.summary.as_ref().is_some_and(|it| it["succeeded"] == 1)).await;
         host.store.want("r1".to_owned(), Wanted::Cancel, 1).await.expect("it is noted");
         host.live.cancel(&RunId("r1".to_owned()));
         assert_eq!(host.end_of("r1").await.status, RunStatus::Cancelled);
