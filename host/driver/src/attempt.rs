@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
-use tidemill_plan::{Code, Digest, Plan, PlanNode, SourceSpec, TaskUse, Window, Work};
+use tidemill_plan::{Code, Digest, Input, Plan, PlanNode, SourceSpec, TaskUse, Window, Work, WriteMode};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
 use crate::catalog::Components;
 use crate::failure::NodeFailure;
+use crate::live_table::LiveTables;
 use crate::log_file::LogWriter;
 use crate::observer::Observer;
 use crate::record::RunId;
 use crate::table_io::{BoundTable, TableIo, open_writer};
+use crate::update::{Read, Update};
 
 /// What all attempts of a run share.
 pub(crate) struct Shared<'a> {
@@ -42,6 +44,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) expected: Option<&'a [Digest]>,
     /// Nodes that are computed even where a valid result is there.
     pub(crate) recompute: &'a BTreeSet<String>,
+    /// Of the service: knows what tables were made of, so that nodes which add to theirs compute only what they lack.
+    pub(crate) live: Option<&'a LiveTables>,
 }
 
 /// What attempts of a run leave for each other, by the plan's order.
@@ -289,18 +293,12 @@ fn run_task(
     if let Some(end) = reusable(shared, node, &key)? {
         return Ok(end);
     }
-    let mut io = table_io(shared, position, attempt);
+    let update = update_of(shared, position)?;
+    let window = update.as_ref().map_or(shared.plan.window, |it| it.window(shared.plan.window));
+    let mut io = table_io(shared, position, attempt, update)?;
     // The engine watches the time.
     let name = node.own_name();
-    let call = Call {
-        node,
-        task,
-        name: &name,
-        run: &shared.run.0,
-        attempt,
-        window: shared.plan.window,
-        time_ms: None,
-    };
+    let call = Call { node, task, name: &name, run: &shared.run.0, attempt, window, time_ms: None };
     let ended = call.make(shared.sandbox, component, interrupt, &mut io);
     match ended.outcome {
         Outcome::Done => {
@@ -365,28 +363,67 @@ fn ended(tables: Option<Tables>, usage: Usage, metrics: BTreeMap<String, Value>)
     }
 }
 
-fn table_io<'a>(shared: &'a Shared<'a>, position: usize, attempt: u32) -> TableIo<'a> {
+/// What a node that adds to its tables lacks, and reads for it. In local mode such a node reads everything.
+fn update_of(shared: &Shared<'_>, position: usize) -> Result<Option<Update>, NodeFailure> {
     let node = &shared.plan.nodes[position];
-    let bound = |it: &tidemill_plan::Member| {
+    let Some(live) = shared.live.filter(|_| node.write_mode != WriteMode::Replace) else { return Ok(None) };
+    let outputs = node.outputs.iter().map(|it| Ok(live.newest(&it.name)?.map(Arc::new)));
+    let outputs: Vec<Option<Arc<Manifest>>> = outputs.collect::<Result<_, LakeError>>()?;
+    let before = match outputs.first() {
+        Some(Some(it)) => live.read_by(it)?,
+        Some(None) | None => BTreeMap::new(),
+    };
+    let mut reads = Vec::new();
+    for input in &node.inputs {
+        for member in &input.members {
+            let manifest = shared.table(member.node, member.output);
+            let before = match before.get(&manifest.table) {
+                Some(digest) => live.snapshot(&manifest.table, digest)?.map(Arc::new),
+                None => None,
+            };
+            reads.push(Read { manifest, before });
+        }
+    }
+    Ok(Update::of(node, shared.lake, &outputs, &reads, &shared.plan.window)?)
+}
+
+fn table_io<'a>(
+    shared: &'a Shared<'a>,
+    position: usize,
+    attempt: u32,
+    update: Option<Update>,
+) -> Result<TableIo<'a>, NodeFailure> {
+    let node = &shared.plan.nodes[position];
+    let bound = |input: &Input, it: &tidemill_plan::Member| -> Result<BoundTable, NodeFailure> {
         let manifest = shared.table(it.node, it.output);
         let from = &shared.plan.nodes[it.node];
-        BoundTable::new(from, &it.seen_as, shared.home(manifest), manifest, &shared.plan.window)
+        let mut table =
+            BoundTable::new(from, &it.seen_as, shared.home(manifest), manifest, &shared.plan.window);
+        if let Some(update) = &update {
+            table.start = update.start_of(shared.lake, manifest, input.look_back)?;
+        }
+        Ok(table)
     };
-    let inputs = node.inputs.iter().map(|it| (it.port.clone(), it.members.iter().map(bound).collect()));
-    TableIo {
+    let mut inputs = BTreeMap::new();
+    for input in &node.inputs {
+        let members = input.members.iter().map(|it| bound(input, it)).collect::<Result<_, _>>()?;
+        inputs.insert(input.port.clone(), members);
+    }
+    Ok(TableIo {
         lake: shared.writes_to(position),
         folder: &shared.folder,
         node,
         position,
         attempt,
         run: &shared.run.0,
-        inputs: inputs.collect(),
+        inputs,
         writers: BTreeMap::new(),
+        update,
         log: shared.lake_root.map(|it| LogWriter::new(it, shared.run, &node.name, attempt)),
         metrics: BTreeMap::new(),
         checkpoint: &shared.checkpoints[position],
         observer: shared.observer,
-    }
+    })
 }
 
 /// Commits every table of a node; `None` when the attempt was told to stop before. A node counts only when all its

@@ -472,7 +472,7 @@ fn tile_starts(times: &[Time], tiles: Tiles) -> Vec<usize> {
 }
 
 /// The time that lies a span before another; `times` are those of the table that is read.
-fn back(from: Time, span: Span, times: &[Time]) -> Time {
+pub(crate) fn back(from: Time, span: Span, times: &[Time]) -> Time {
     match span {
         Span::Milliseconds(ms) => {
             let ns = i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);

@@ -23,6 +23,7 @@ mod replay;
 mod shape;
 mod sweep;
 mod table_io;
+mod update;
 
 pub use attempt::Reuse;
 pub use catalog::Components;

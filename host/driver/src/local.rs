@@ -227,6 +227,7 @@ impl<'a> LocalRun<'a> {
             files: &held.files,
             recompute: &self.recompute,
             expected: self.sweep.as_ref().map(|it| it.codes),
+            live: None,
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
-use tidemill_lake::{Lake, Manifest, TableReader, TableWriter, WindowFolder, WriterOptions};
-use tidemill_plan::{Code, PlanNode, PlanTable, SeenAs, Time, Window, Work};
+use tidemill_lake::{Lake, Manifest, Since, TableReader, TableWriter, WindowFolder, WriterOptions};
+use tidemill_plan::{Code, PlanNode, PlanTable, SeenAs, TableName, Time, Window, Work};
 use tidemill_sandbox::{
     BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
 };
@@ -15,6 +15,7 @@ use tidemill_sandbox::{
 use crate::failure::NodeFailure;
 use crate::log_file::LogWriter;
 use crate::observer::{Event, Observer};
+use crate::update::Update;
 
 /// One table bound to a port.
 pub(crate) struct BoundTable {
@@ -57,6 +58,8 @@ pub(crate) struct TableIo<'a> {
     pub(crate) run: &'a str,
     pub(crate) inputs: BTreeMap<String, Vec<BoundTable>>,
     pub(crate) writers: BTreeMap<String, SharedWriter>,
+    /// Of a node that adds to its tables: which rows it lacks.
+    pub(crate) update: Option<Update>,
     /// `None` where runs are not kept.
     pub(crate) log: Option<LogWriter>,
     /// Numbers; those that are not finite as text, which JSON has no numbers for.
@@ -138,7 +141,14 @@ impl Host for TableIo<'_> {
             .map_err(NodeFailure::into_fault)?;
         let shared = Arc::new(Mutex::new(Some(writer)));
         self.writers.insert(port.to_owned(), Arc::clone(&shared));
-        Ok(Box::new(PortWriter(shared)))
+        let since = self.update.as_ref().and_then(|it| it.since.get(port)).cloned();
+        let new_only = since.zip(table.time_index.clone()).map(|(since, time_index)| NewOnly {
+            since,
+            table: table.name.clone(),
+            time_index,
+            identifiers: table.identifiers.clone(),
+        });
+        Ok(Box::new(PortWriter { writer: shared, new_only }))
     }
 
     fn progress_of(&mut self, port: &str) -> Result<Vec<ProgressEntry>, Fault> {
@@ -192,11 +202,31 @@ impl BatchReader for PortReader {
     }
 }
 
-struct PortWriter(SharedWriter);
+struct PortWriter {
+    writer: SharedWriter,
+    new_only: Option<NewOnly>,
+}
+
+/// Which rows of a table count.
+struct NewOnly {
+    since: Arc<Since>,
+    table: TableName,
+    time_index: String,
+    identifiers: Vec<String>,
+}
 
 impl BatchWriter for PortWriter {
     fn write(&mut self, batch: RecordBatch) -> Result<(), Fault> {
-        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = match &self.new_only {
+            Some(NewOnly { since, table, time_index, identifiers }) => {
+                since.filter(table, &batch, time_index, identifiers).map_err(fault)?
+            }
+            None => batch,
+        };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = writer.as_mut().expect("the driver takes the writer after the attempt has ended");
         writer.write(&batch).map_err(fault)
     }

@@ -4,6 +4,7 @@
 //! they are bit for bit: what a snapshot's digest tells apart is told apart here.
 
 mod columns;
+mod first_change;
 mod number;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use crate::index::Index;
 use crate::value::value_text;
 use crate::{Lake, LakeError, Manifest, ReadOptions, TableReader};
 use columns::Pairs;
+pub use first_change::first_change;
 
 /// What differs; nothing does when `is_equal`.
 #[derive(Clone, Debug, PartialEq)]

@@ -33,6 +33,7 @@ mod progress;
 mod reader;
 mod rows;
 mod shape;
+mod since;
 mod source;
 mod time;
 mod value;
@@ -48,7 +49,7 @@ mod fixture;
 pub use cache::CacheUse;
 pub use compare::{
     ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
-    compare_within,
+    compare_within, first_change,
 };
 pub use distinct::distinct_times;
 pub use error::LakeError;
@@ -61,5 +62,6 @@ pub use options::{Access, Durability, Options, ReadOptions, WriterOptions};
 pub use progress::{IDENTIFIERS_MAX, KeyProgress};
 pub use reader::TableReader;
 pub use rows::read_rows;
+pub use since::Since;
 pub use source::{SourceError, SourceFile, SourceReader, open_source, source_files};
 pub use writer::TableWriter;

@@ -1,12 +1,13 @@
 //! What holds where a pipeline says nothing: the only place.
 
-use crate::{Limits, Resources, Retry, RetryPolicy, WriteMode};
+use crate::{Corrections, Limits, Resources, Retry, RetryPolicy, WriteMode};
 
 pub(crate) const CPUS_MILLI: u32 = 1_000;
 /// Where neither the pipeline nor the task's hint says otherwise.
 pub(crate) const MEMORY_BYTES: u64 = 512 << 20;
 pub(crate) const OUTPUT_BYTES: u64 = 8 << 30;
 pub(crate) const LOG_BYTES: u64 = 16 << 20;
+pub(crate) const CORRECTIONS: Corrections = Corrections::Ignore;
 pub(crate) const WRITE_MODE: WriteMode = WriteMode::Replace;
 pub(crate) const PRIORITY: i32 = 0;
 

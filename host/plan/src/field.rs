@@ -11,7 +11,7 @@ use crate::nearest::did_you_mean;
 use crate::text::{At, Problems};
 use crate::tree::Tree;
 use crate::units::{byte_size, duration_ms};
-use crate::{Code, Problem, RetryPolicy, SourceFormat, Span, WriteMode};
+use crate::{Code, Corrections, Problem, RetryPolicy, SourceFormat, Span, Time, WriteMode};
 
 /// Why a value does not do.
 #[derive(Debug)]
@@ -126,6 +126,22 @@ impl Setting for Duration {
         let text = value.as_str().ok_or_else(|| wrong_type(value, "a duration", mend))?;
         duration_ms(text).map(Self).map_err(|why| Wrong {
             code: Code("bad-duration"),
+            what: format!("is wrong: {why}"),
+            mend: mend.to_owned(),
+        })
+    }
+}
+
+impl Setting for Time {
+    fn schema() -> Value {
+        json!({"type": "string", "examples": ["2015-01-01", "2015-01-01T09:30:00Z"]})
+    }
+
+    fn from_value(value: &Value) -> Result<Self, Wrong> {
+        let mend = "write a date, as `\"2015-01-01\"`, or a time, as `\"2015-01-01T09:30:00Z\"`";
+        let text = value.as_str().ok_or_else(|| wrong_type(value, "a time", mend))?;
+        Self::parse(text).map_err(|why| Wrong {
+            code: Code("bad-time"),
             what: format!("is wrong: {why}"),
             mend: mend.to_owned(),
         })
@@ -288,6 +304,7 @@ macro_rules! choice_setting {
     };
 }
 choice_setting!(WriteMode, "write mode", "replace" => Self::Replace, "append" => Self::Append, "upsert" => Self::Upsert);
+choice_setting!(Corrections, "way with corrections", "ignore" => Self::Ignore, "recompute" => Self::Recompute);
 choice_setting!(RetryPolicy, "retry policy", "none" => Self::None, "fixed" => Self::Fixed, "linear" => Self::Linear,
     "exponential" => Self::Exponential);
 choice_setting!(SourceFormat, "format", "parquet" => Self::Parquet, "csv" => Self::Csv, "arrow" => Self::Arrow,

@@ -9,7 +9,7 @@ use crate::parameter::ParameterType;
 use crate::reference::References;
 use crate::sweep::SweepDecl;
 use crate::text::{At, Offset};
-use crate::{ColumnSpec, RetryPolicy, SourceFormat, WriteMode};
+use crate::{ColumnSpec, Corrections, RetryPolicy, SourceFormat, Time, WriteMode};
 
 mod read;
 
@@ -125,6 +125,10 @@ pub(crate) struct NodeDecl {
     pub(crate) identity_ignore: Vec<At<String>>,
     /// What happens to rows that the table already has.
     pub(crate) write_mode: Option<Field<WriteMode>>,
+    /// Of a node that appends or upserts: the first time that it computes, for identifiers that come new as well.
+    pub(crate) first_time: Option<Field<Time>>,
+    /// Of a node that upserts: whether rows are computed again when what they were made of changes.
+    pub(crate) corrections: Option<Field<Corrections>>,
     /// Longest time that an attempt may take.
     pub(crate) timeout: Option<Field<Duration>>,
     /// Higher starts first.

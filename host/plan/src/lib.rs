@@ -55,8 +55,8 @@ pub use identity::{cache_key, node_seed};
 pub use nearest::nearest;
 pub use pipeline::{Pipeline, parse};
 pub use plan::{
-    BoundParameter, FamilyKey, Input, Limits, Member, Plan, PlanNode, PlanTable, Provenance, Resources,
-    Retry, RetryPolicy, SeenAs, Span, TaskUse, Work, WriteMode,
+    BoundParameter, Corrections, FamilyKey, Input, Limits, Member, Plan, PlanNode, PlanTable, Provenance,
+    Resources, Retry, RetryPolicy, SeenAs, Span, TaskUse, Work, WriteMode,
 };
 pub use planner::{Catalog, CatalogEntry, Machine, Request, plan};
 pub use problem::{Code, Place, Problem};

@@ -190,6 +190,8 @@ impl NodeDecl {
             reference.wanted.iter().for_each(|(_, it)| it.visit(see));
         }
         self.write_mode.iter().for_each(|it| it.visit(see));
+        self.first_time.iter().for_each(|it| it.visit(see));
+        self.corrections.iter().for_each(|it| it.visit(see));
         self.timeout.iter().for_each(|it| it.visit(see));
         self.look_back.iter().for_each(|it| it.visit(see));
         self.priority.iter().for_each(|it| it.visit(see));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
-use crate::{Digest, SourceSpec, TableName, TaskDescription, Window};
+use crate::{Digest, SourceSpec, TableName, TaskDescription, Time, Window};
 
 /// A pipeline with its parameters bound.
 #[derive(Clone, Debug)]
@@ -57,6 +57,10 @@ pub struct PlanNode {
     pub timeout_ms: Option<u64>,
     pub retry: Retry,
     pub write_mode: WriteMode,
+    /// Of a node that adds to its tables: the first time that it computes; `None`: from the beginning.
+    pub first_time: Option<Time>,
+    /// Of a node that adds to its tables.
+    pub corrections: Corrections,
     /// Higher starts first.
     pub priority: i32,
 }
@@ -180,6 +184,15 @@ pub enum RetryPolicy {
     Fixed,
     Linear,
     Exponential,
+}
+
+/// What follows when rows change upstream that a node has read already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corrections {
+    /// Nothing: what is there stays.
+    Ignore,
+    /// Everything from the first changed row on is computed again.
+    Recompute,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

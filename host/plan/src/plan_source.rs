@@ -52,6 +52,8 @@ impl<'p> Planner<'p, '_> {
             timeout_ms: settings.timeout_ms,
             retry: settings.retry,
             write_mode: settings.write_mode,
+            first_time: settings.first_time,
+            corrections: settings.corrections,
             priority: settings.priority,
         };
         let position = self.nodes.len();

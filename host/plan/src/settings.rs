@@ -9,7 +9,9 @@ use crate::nearest::did_you_mean;
 use crate::planner::Machine;
 use crate::text::{At, Offset};
 use crate::units::{duration_text, size_text};
-use crate::{Code, Limits, Problem, Resources, Retry, RetryPolicy, TaskDescription, WriteMode};
+use crate::{
+    Code, Corrections, Limits, Problem, Resources, Retry, RetryPolicy, TaskDescription, Time, WriteMode,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -19,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) retry: Retry,
     pub(crate) write_mode: WriteMode,
+    pub(crate) first_time: Option<Time>,
+    pub(crate) corrections: Corrections,
     pub(crate) priority: i32,
 }
 
@@ -75,13 +79,19 @@ impl Settings {
                 node.at,
             ));
         }
+        let write_mode = resolve.get(decl.write_mode.as_ref())?.unwrap_or(defaults::WRITE_MODE);
+        let first_time = resolve.get(decl.first_time.as_ref())?;
+        let corrections = resolve.get(decl.corrections.as_ref())?.unwrap_or(defaults::CORRECTIONS);
+        check_update(node, write_mode, first_time, corrections)?;
         Ok(Self {
             look_back: look_back(node, task, &mut resolve)?,
             resources,
             limits,
             timeout_ms: timeout.map(|it| it.0),
             retry,
-            write_mode: resolve.get(decl.write_mode.as_ref())?.unwrap_or(defaults::WRITE_MODE),
+            write_mode,
+            first_time,
+            corrections,
             priority: resolve.get(decl.priority.as_ref())?.unwrap_or(defaults::PRIORITY),
         })
     }
@@ -100,6 +110,8 @@ impl Settings {
             timeout_ms: None,
             retry: defaults::RETRY,
             write_mode: defaults::WRITE_MODE,
+            first_time: None,
+            corrections: defaults::CORRECTIONS,
             priority: defaults::PRIORITY,
         }
     }
@@ -123,6 +135,27 @@ fn look_back(
         }
     }
     Ok(look_back)
+}
+
+/// What only nodes have that add to their tables.
+fn check_update(
+    node: &Named<NodeDecl>,
+    write_mode: WriteMode,
+    first_time: Option<Time>,
+    corrections: Corrections,
+) -> Result<(), At<Problem>> {
+    let refused = |key: &str, needs: &str| {
+        let what = format!("node `{}` has `{key}`, which {needs}", node.name);
+        let mend = format!("set `write_mode = \"upsert\"`, or remove `{key}`");
+        Err(At::new(Problem::new(Code("update-settings"), what, mend), node.at))
+    };
+    if first_time.is_some() && write_mode == WriteMode::Replace {
+        return refused("first_time", "means nothing where the whole table is written each time");
+    }
+    if corrections == Corrections::Recompute && write_mode != WriteMode::Upsert {
+        return refused("corrections = \"recompute\"", "needs rows that may be replaced");
+    }
+    Ok(())
 }
 
 fn check_feasible(

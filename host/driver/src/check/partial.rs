@@ -108,6 +108,7 @@ impl<'a> Partials<'a> {
             run: RUN,
             inputs,
             writers: BTreeMap::new(),
+            update: None,
             log: None,
             metrics: BTreeMap::new(),
             checkpoint: &Mutex::new(None),

@@ -147,6 +147,7 @@ impl Center {
             files: &parts.held.files,
             recompute: &parts.live_plan.recompute,
             expected: None,
+            live: Some(&self.context.tables),
         };
         guarded(|| run_attempt(&shared, job.position, job.attempt.number, &job.interrupt))
     }

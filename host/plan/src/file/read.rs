@@ -152,6 +152,8 @@ impl NodeDecl {
             look_back: fields.field("look_back", problems),
             identity_ignore,
             write_mode: fields.field("write_mode", problems),
+            first_time: fields.field("first_time", problems),
+            corrections: fields.field("corrections", problems),
             timeout: fields.field("timeout", problems),
             priority: fields.field("priority", problems),
             resources: ResourcesDecl::read(&mut fields, problems),

@@ -338,3 +338,27 @@ fn a_look_back_changes_no_identity() {
         "it is a promise about the task, which `tidemill check` holds it to"
     );
 }
+
+#[test]
+fn settings_of_updates_on_a_node_that_replaces_its_table_are_refused() {
+    check(
+        r#"
+[nodes.a]
+task = "make"
+first_time = "2015-01-01"
+[nodes.b]
+task = "make"
+write_mode = "append"
+corrections = "recompute"
+[nodes.c]
+task = "make"
+write_mode = "upsert"
+first_time = "yesterday"
+"#,
+        expect![[r#"
+            error[bad-time]: `first_time` of node `c` is wrong: `yesterday` is not a time, as `2020-01-02` or `2020-01-02T09:30:00Z`
+              in: pipeline.toml, line 12, column 14
+              to mend: write a date, as `"2015-01-01"`, or a time, as `"2015-01-01T09:30:00Z"`
+        "#]],
+    );
+}
