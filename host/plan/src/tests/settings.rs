@@ -350,15 +350,14 @@ first_time = "2015-01-01"
 task = "make"
 write_mode = "append"
 corrections = "recompute"
-[nodes.c]
-task = "make"
-write_mode = "upsert"
-first_time = "yesterday"
 "#,
         expect![[r#"
-            error[bad-time]: `first_time` of node `c` is wrong: `yesterday` is not a time, as `2020-01-02` or `2020-01-02T09:30:00Z`
-              in: pipeline.toml, line 12, column 14
-              to mend: write a date, as `"2015-01-01"`, or a time, as `"2015-01-01T09:30:00Z"`
+            error[update-settings]: node `a` has `first_time`, which means nothing where the whole table is written each time
+              in: pipeline.toml, line 2, column 8
+              to mend: set `write_mode = "upsert"`, or remove `first_time`
+            error[update-settings]: node `b` has `corrections = "recompute"`, which needs rows that may be replaced
+              in: pipeline.toml, line 5, column 8
+              to mend: set `write_mode = "upsert"`, or remove `corrections = "recompute"`
         "#]],
     );
 }
