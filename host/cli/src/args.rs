@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::Ending;
+use crate::settings::SettingFlags;
 
 /// Runs pipelines of sandboxed data tasks.
 ///
@@ -48,6 +49,10 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Remove tables or runs from a lake
     Clean(CleanArgs),
+    /// Run the host as a service
+    Serve(ServeArgs),
+    /// Show the service's settings and where each comes from
+    Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -544,6 +549,33 @@ pub(crate) struct CleanArgs {
     /// Do it; without this flag, only what would be removed is listed
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) flags: SettingFlags,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    pub(crate) what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigWhat {
+    /// Print every setting with its value and where that comes from, as `serve` would read it here
+    Show(ConfigArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(flatten)]
+    pub(crate) flags: SettingFlags,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,3 +10,8 @@ pub(crate) fn this_machine() -> Machine {
     let memory_bytes = info.totalram.saturating_mul(u64::from(info.mem_unit));
     Machine { cpus_milli, memory_bytes }
 }
+
+/// As the system calls this machine.
+pub(crate) fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -20,6 +20,8 @@ mod replay;
 mod report;
 mod run;
 mod runs;
+mod serve;
+mod settings;
 mod show;
 mod sweep;
 mod sweep_compare;
@@ -65,6 +67,10 @@ fn main() -> ExitCode {
         Command::Replay(it) => replay::replay(&it),
         Command::Diff(it) => diff::diff(&it),
         Command::Clean(it) => clean::clean(&it),
+        Command::Serve(it) => serve::serve(&it),
+        Command::Config(it) => match it.what {
+            args::ConfigWhat::Show(it) => settings::show(&it),
+        },
         Command::Completions(it) => args::completions(&it),
     };
     match result {

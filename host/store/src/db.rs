@@ -204,6 +204,15 @@ impl Tx {
         Ok(self.fetch(sql, values).await?.into_iter().next())
     }
 
+    /// From here to its end no other transaction holds the lock of that name. On SQLite one that writes is alone anyway.
+    pub(crate) async fn lock(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.dialect() == Dialect::Postgres {
+            let sql = "SELECT pg_advisory_xact_lock(hashtext('tidemill'), hashtext($1))";
+            self.execute(sql, &[Value::from(name)]).await?;
+        }
+        Ok(())
+    }
+
     /// Several statements without values, as migrations are.
     pub(crate) async fn execute_script(&mut self, sql: &str) -> Result<(), StoreError> {
         let done = match &mut self.inner {

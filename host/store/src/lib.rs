@@ -4,22 +4,31 @@
 //! write goes through one writer per process, which puts as many of them as wait into one transaction, and each of these
 //! transactions first proves that this process has not been given up by the others (see [`Store::write`]).
 
+mod audit;
+mod conditions;
 mod db;
 mod error;
 mod hosts;
 mod migrate;
+mod pipelines;
+mod registry;
 mod runs;
 mod store;
+mod tokens;
 mod value;
 mod writer;
 
 #[cfg(test)]
 mod conformance;
 
+pub use audit::{AuditEntry, AuditFilter, note_audit};
 pub use db::{Dialect, Tx};
 pub use error::StoreError;
 pub use hosts::{HostId, Neighbour, Watch};
+pub use pipelines::{DeployedAs, NewVersion, PipelineFile, Uses, Version, VersionRow};
+pub use registry::{ComponentFilter, ComponentRow, Motion, NewComponent, NewTag, Pushed, TagMove, TagRow};
 pub use runs::{Append, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish, append};
 pub use store::{Store, StoreOptions};
+pub use tokens::{Among, NewToken, Role, TokenRow, note_use};
 pub use value::{Row, Value};
 pub use writer::{Patience, WriterCounts};

@@ -1,0 +1,155 @@
+//! A service from its start to its end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use tidemill_plan::{Code, Problem};
+use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
+
+use crate::context::{Background, Context};
+use crate::lock::{Lock, data_unusable};
+use crate::{ServeOptions, api, clock, tls, token};
+
+/// How long a client may take to send its headers.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A service that listens and has not begun to answer.
+#[derive(Debug)]
+pub struct Service {
+    context: Context,
+    listener: TcpListener,
+    address: SocketAddr,
+    first_token: Option<String>,
+    background: Vec<Arc<dyn Background>>,
+    /// Held until the service has ended.
+    _lock: Option<Lock>,
+}
+
+impl Service {
+    /// Opens what the service needs, and listens.
+    ///
+    /// # Errors
+    /// What cannot be had, with how to mend it.
+    pub async fn start(options: ServeOptions) -> Result<Self, Problem> {
+        options.check()?;
+        for it in
+            [&options.data_dir, &options.components_dir(), &options.files_dir(), &options.deployments_dir()]
+        {
+            std::fs::create_dir_all(it).map_err(|e| data_unusable(it, &e))?;
+        }
+        let lock = Lock::of_store(&options.store_url, &options.host_name)?;
+        let listener = listen(options.listen)?;
+        let address = listener.local_addr().map_err(|e| cannot_listen(options.listen, &e))?;
+        let id = token::mint()?.id;
+        let store = Store::open(StoreOptions {
+            url: options.store_url.clone(),
+            host: HostId(id.clone()),
+            host_name: options.host_name.clone(),
+            now_ns: clock::now(),
+            connect_timeout: options.store_connect_timeout,
+            heartbeat: options.store_heartbeat,
+        })
+        .await
+        .map_err(|e| e.problem())?;
+        let first_token = first_token(&store).await?;
+        let context = Context::new(options, store, id);
+        Ok(Self { context, listener, address, first_token, background: Vec::new(), _lock: lock })
+    }
+
+    /// Something more that is ended with the service.
+    pub fn with_background(&mut self, background: Arc<dyn Background>) {
+        self.background.push(background);
+    }
+
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Where it answers, as this machine's programs reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.context.options.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The secret of an admin's token, where this start made the store's first.
+    #[must_use]
+    pub fn first_token(&self) -> Option<&str> {
+        self.first_token.as_deref()
+    }
+
+    /// Answers until `stop` is ready, then ends what goes on, within the grace time.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up, or listening fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
+        let grace = self.context.options.grace;
+        let handle = Handle::new();
+        let stopped_at = tokio::spawn({
+            let (handle, context) = (handle.clone(), self.context.clone());
+            async move {
+                stop.await;
+                tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
+                context.stop();
+                handle.graceful_shutdown(Some(grace));
+                Instant::now()
+            }
+        });
+        let app = api::router(&self.context).into_make_service_with_connect_info::<SocketAddr>();
+        let served = match &self.context.options.tls {
+            Some(files) => {
+                let mut server =
+                    axum_server::from_tcp_rustls(self.listener, tls::config(files)?).handle(handle);
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+                server.serve(app).await
+            }
+            None => {
+                let mut server = axum_server::from_tcp(self.listener).handle(handle);
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+                server.serve(app).await
+            }
+        };
+        served.map_err(|e| cannot_listen(self.address, &e))?;
+        let stopped_at = stopped_at.await.unwrap_or_else(|_| Instant::now());
+        for it in &self.background {
+            it.stop(grace.saturating_sub(stopped_at.elapsed())).await;
+        }
+        self.context.clerk.stop().await;
+        self.context.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {
+    let listener = TcpListener::bind(address).map_err(|e| cannot_listen(address, &e))?;
+    listener.set_nonblocking(true).map_err(|e| cannot_listen(address, &e))?;
+    Ok(listener)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {
+    let what = format!("the service cannot listen on `{address}`: {error}");
+    let mend =
+        "end what listens there, or choose another address with `--listen`; port 0 takes any that is free";
+    Problem::new(Code("cannot-listen"), what, mend)
+}
+
+/// Without any token nobody could make one.
+async fn first_token(store: &Store) -> Result<Option<String>, Problem> {
+    let minted = token::mint()?;
+    let new = NewToken {
+        id: minted.id,
+        name: "first".to_owned(),
+        hash: minted.hash,
+        role: Role::Admin,
+        created_at: clock::now(),
+        created_by: "the service".to_owned(),
+        expires_at: None,
+    };
+    let is_first = store.add_token(new, Among::First).await.map_err(|e| e.problem())?;
+    Ok(is_first.then_some(minted.secret))
+}

@@ -1,0 +1,19 @@
+//! What crosses the wire as JSON: requests, answers, problems. The command line reads answers with the same types.
+
+mod problem;
+mod tokens;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use problem::{ProblemBody, ProblemPlace, SingleProblem};
+pub use tokens::{AuditRecord, CreateToken, CreatedToken, Token, TokenRole};
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Give it as `cursor` for what follows; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
