@@ -53,6 +53,9 @@ impl Settings {
             store_connect_timeout: layers.duration("store_connect_timeout"),
             store_heartbeat: layers.duration("store_heartbeat"),
             host_name: layers.text("host_name"),
+            jobs: layers.number("jobs").try_into().unwrap_or(u32::MAX),
+            runs_max: layers.number("runs_max").try_into().unwrap_or(u32::MAX),
+            lease: layers.duration("lease"),
             machine: machine::this_machine(),
         };
         let telemetry = TelemetryOptions {
@@ -68,10 +71,11 @@ impl Settings {
 fn all(mut layers: Layers) -> Layers {
     let data_dir = PathBuf::from(layers.text("data_dir"));
     let within = |name: &str| data_dir.join(name).display().to_string();
-    layers.default_to("store", format!("sqlite:{}", within("tidemill.db")));
-    layers.default_to("lake_url", within("lake"));
-    layers.default_to("compile_cache_dir", within("compiled"));
-    layers.default_to("host_name", machine::name());
+    layers.default_to("store", &format!("sqlite:{}", within("tidemill.db")));
+    layers.default_to("lake_url", &within("lake"));
+    layers.default_to("compile_cache_dir", &within("compiled"));
+    layers.default_to("host_name", &machine::name());
+    layers.default_to("jobs", &(machine::this_machine().cpus_milli / 1000).max(1).to_string());
     layers
 }
 

@@ -36,8 +36,9 @@ pub use compare::{
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use live::{
-    Deployed, Deployments, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
+    Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
 };
+pub use live_table::LiveTables;
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
 pub use log_file::{LogEntry, LogFile, LogRange, LogSize, log_files};
 pub use observer::{Event, NodeEnd, Observer};

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 pub use self::request::{Deployed, LivePlan, RunRequest};
 pub(crate) use self::run::Parts;
-pub use self::views::{LiveLoad, RunView};
+pub use self::views::{Follower, LiveLoad, RunView};
 
 use self::center::Center;
 use crate::live_table::LiveTables;

@@ -1,7 +1,15 @@
 //! The REST interface: every resource in a file of its own, put together here with who may do what.
 
 mod audit;
+mod collect;
+mod components;
+mod events;
+mod files;
 mod health;
+mod pipelines;
+mod run_logs;
+mod runs;
+mod tags;
 mod tokens;
 
 use axum::Router;
@@ -66,11 +74,21 @@ impl Routes {
 
 /// All of it: the interface behind tokens, its description, health.
 pub(crate) fn router(context: &Context) -> Router {
-    let routes = [audit::routes(), tokens::routes()].into_iter().fold(Routes::default(), Routes::merge);
+    let routes = [
+        audit::routes(),
+        collect::routes(),
+        components::routes(),
+        events::routes(),
+        files::routes(),
+        pipelines::routes(),
+        run_logs::routes(),
+        runs::routes(),
+        tags::routes(),
+        tokens::routes(),
+    ]
+    .into_iter()
+    .fold(Routes::default(), Routes::merge);
     let timed = |routes: OpenApiRouter<Context>, role: Role| {
-        if routes.get_openapi().paths.paths.is_empty() {
-            return routes;
-        }
         routes
             .route_layer(from_fn_with_state(context.clone(), observe::time_out))
             .route_layer(from_fn_with_state(role, guard::require))
@@ -79,6 +97,7 @@ pub(crate) fn router(context: &Context) -> Router {
         .merge(timed(routes.viewer.merge(health::metrics_route()), Role::Viewer))
         .merge(timed(routes.operator, Role::Operator))
         .merge(timed(routes.admin, Role::Admin))
+        .merge(routes.upload.route_layer(from_fn_with_state(Role::Operator, guard::require)))
         .route_layer(from_fn_with_state(context.clone(), guard::guard));
     let (router, openapi) = behind_tokens.merge(health::routes()).split_for_parts();
     router

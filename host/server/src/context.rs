@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tidemill_driver::{Live, LiveOptions, LiveTables, RunId};
+use tidemill_lake::Lake;
+use tidemill_plan::Digest;
+use tidemill_sandbox::Sandbox;
 use tidemill_store::Store;
 use tokio::sync::{Semaphore, watch};
 
-use crate::ServeOptions;
 use crate::clerk::Clerk;
+use crate::files::Files;
 use crate::metrics::Metrics;
+use crate::{Deployments, Registry, ServeOptions, clock};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +26,9 @@ pub struct Context(Arc<Shared>);
 pub struct Shared {
     pub options: ServeOptions,
     pub store: Store,
+    pub registry: Arc<Registry>,
+    pub deployments: Deployments,
+    pub live: Arc<Live>,
     pub metrics: Metrics,
     pub(crate) clerk: Clerk,
     /// Requests that may be worked on at one time.
@@ -45,13 +53,39 @@ impl std::ops::Deref for Context {
 }
 
 impl Context {
-    pub(crate) fn new(options: ServeOptions, store: Store, request_prefix: String) -> Self {
+    pub(crate) fn new(
+        options: ServeOptions,
+        store: Store,
+        sandbox: Arc<Sandbox>,
+        (lake, tables): (Lake, Arc<LiveTables>),
+        request_prefix: String,
+    ) -> Self {
         let clerk = Clerk::start(store.clone());
         let slots = Semaphore::new(options.limits.requests_max);
         let metrics = Metrics::new(store.clone());
+        let registry = Arc::new(Registry::new(store.clone(), options.components_dir(), sandbox));
+        let deployments = Deployments::new(
+            store.clone(),
+            Arc::clone(&registry),
+            Files::new(options.files_dir()),
+            options.deployments_dir(),
+        );
+        let live_options = LiveOptions {
+            jobs: options.jobs,
+            runs_max: options.runs_max,
+            machine: options.machine,
+            records_root: options.records_dir(),
+            lease: options.lease,
+        };
+        let sandbox = Arc::clone(registry.sandbox());
+        let known = Arc::new(deployments.clone());
+        let live = Live::start(store.clone(), (lake, tables), sandbox, known, live_options);
         Self(Arc::new(Shared {
             options,
             store,
+            registry,
+            deployments,
+            live,
             metrics,
             clerk,
             slots,
@@ -75,6 +109,14 @@ impl Shared {
 
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    pub(crate) fn new_run_id(&self) -> RunId {
+        // No two of this process are alike, and hosts differ by their random prefix.
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let unique = Digest::of(format!("{}-{number}", self.request_prefix).as_bytes());
+        let bytes = unique.0.first_chunk().copied().unwrap_or_default();
+        RunId::at(clock::now(), u64::from_le_bytes(bytes))
     }
 
     pub(crate) fn next_request_id(&self) -> String {

@@ -27,6 +27,12 @@ pub struct ServeOptions {
     /// What people call this machine.
     pub host_name: String,
     pub machine: Machine,
+    /// Most attempts at a time.
+    pub jobs: u32,
+    /// Most runs at a time.
+    pub runs_max: u32,
+    /// How long another host that shares the store may be silent before its runs are taken over.
+    pub lease: Duration,
 }
 
 /// PEM files.
@@ -74,6 +80,12 @@ impl ServeOptions {
         );
         let mend = "set `tls_cert` and `tls_key`, or `--behind-proxy` where a proxy encrypts, or listen on 127.0.0.1";
         Err(Problem::new(Code("bind-in-the-clear"), what, mend))
+    }
+
+    /// Where what attempts logged is kept.
+    #[must_use]
+    pub fn records_dir(&self) -> PathBuf {
+        self.data_dir.clone()
     }
 
     #[must_use]

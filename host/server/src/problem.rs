@@ -67,6 +67,28 @@ impl ApiProblem {
         Self(vec![Problem::new(code, what, mend)])
     }
 
+    /// The one that stands for all.
+    #[must_use]
+    pub fn into_first(self) -> Problem {
+        self.0.into_iter().next().expect("at least one problem")
+    }
+
+    /// Where a pipeline names a component that cannot be had: the pipeline's problem. The service's own stay what they
+    /// are.
+    pub(crate) fn into_unknown_task(self, reference: &str) -> Result<Problem, Self> {
+        if self.status().is_server_error() {
+            return Err(self);
+        }
+        let Problem { code, what, mend, .. } = self.into_first();
+        Ok(match code.0 {
+            "unknown-component" | "bad-component-name" => {
+                let what = format!("task `{reference}` is not in the registry: {what}");
+                Problem::new(Code("unknown-task"), what, mend)
+            }
+            _ => Problem::new(code, format!("task `{reference}`: {what}"), mend),
+        })
+    }
+
     fn first(&self) -> &Problem {
         self.0.first().expect("at least one problem")
     }

@@ -6,15 +6,21 @@ use std::time::{Duration, Instant};
 
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
+use tidemill_driver::LiveTables;
+use tidemill_lake::{Access, Lake};
 use tidemill_plan::{Code, Problem};
+use tidemill_sandbox::{Options, Sandbox};
 use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
 
 use crate::context::{Background, Context};
 use crate::lock::{Lock, data_unusable};
-use crate::{ServeOptions, api, clock, tls, token};
+use crate::{ServeOptions, api, clock, tls, token, upload};
 
 /// How long a client may take to send its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How old a part of an upload must be to be nobody's any more.
+const LEFT_OVER: Duration = Duration::from_secs(86_400);
 
 /// A service that listens and has not begun to answer.
 #[derive(Debug)]
@@ -48,14 +54,25 @@ impl Service {
             url: options.store_url.clone(),
             host: HostId(id.clone()),
             host_name: options.host_name.clone(),
-            now_ns: clock::now(),
             connect_timeout: options.store_connect_timeout,
             heartbeat: options.store_heartbeat,
         })
         .await
         .map_err(|e| e.problem())?;
         let first_token = first_token(&store).await?;
-        let context = Context::new(options, store, id);
+        for it in [options.components_dir(), options.files_dir(), options.deployments_dir()] {
+            upload::clear(&it, LEFT_OVER);
+        }
+        let sandbox = Options {
+            cache_dir: Some(options.compile_cache_dir.clone()),
+            instances_max: options.machine.cpus_milli.div_ceil(1000).saturating_add(2),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::new(sandbox).map_err(|e| Problem::from(&e))?;
+        let lake = Lake::open(&options.data_dir.join("lake"), Access::Write { command: "serve".to_owned() })
+            .map_err(|e| Problem::from(&e))?;
+        let tables = Arc::new(LiveTables::new(lake.clone()));
+        let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), id);
         Ok(Self { context, listener, address, first_token, background: Vec::new(), _lock: lock })
     }
 
@@ -96,7 +113,9 @@ impl Service {
                 tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
                 context.stop();
                 handle.graceful_shutdown(Some(grace));
-                Instant::now()
+                let stopped_at = Instant::now();
+                context.live.shutdown(grace).await;
+                stopped_at
             }
         });
         let app = api::router(&self.context).into_make_service_with_connect_info::<SocketAddr>();

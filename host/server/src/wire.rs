@@ -1,12 +1,27 @@
 //! What crosses the wire as JSON: requests, answers, problems. The command line reads answers with the same types.
 
+mod components;
+mod pipelines;
 mod problem;
+mod runs;
 mod tokens;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use components::{
+    CollectRequest, Collected, Component, ComponentColumn, ComponentDescription, ComponentHints,
+    ComponentInput, ComponentOutput, ComponentSummary, PushedComponent, SetTag, Tag, TagChange,
+};
+pub use pipelines::{
+    ComponentUse, DeployRequest, DeployedVersion, KeptFile, Pipeline, PipelineFile, PipelineVersion,
+    PlanRequest, PlannedNode, PlannedPipeline, PlannedSource,
+};
 pub use problem::{ProblemBody, ProblemPlace, SingleProblem};
+pub use runs::{
+    AddNote, LineOfLog, LogOfAttempt, LogPart, NodeCounts, NoteOnRun, RetryRun, Run, RunDetail, StartRun,
+    StateOfRun, TaskProgress, Transition, WindowOfRun,
+};
 pub use tokens::{AuditRecord, CreateToken, CreatedToken, Token, TokenRole};
 
 /// A part of a list.

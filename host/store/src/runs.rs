@@ -150,6 +150,8 @@ impl RunRow {
 pub struct RunFilter {
     pub pipeline: Option<String>,
     pub status: Option<RunStatus>,
+    /// Whether someone has paused it.
+    pub is_paused: Option<bool>,
     /// Created at this time (nanoseconds since 1970) or later.
     pub since: Option<i64>,
     /// Older than this run, by time of creation and id.
@@ -320,6 +322,17 @@ impl Store {
         Ok((record, entries))
     }
 
+    /// The parts of a run's journal from one on.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn journal_from(&self, run: &str, seq: i64) -> Result<Vec<String>, StoreError> {
+        let mut tx = self.read().await?;
+        let sql = "SELECT entries FROM tidemill_journal WHERE run = $1 AND seq >= $2 ORDER BY seq";
+        let rows = tx.fetch(sql, &[text(run), Value::Int(seq)]).await?;
+        rows.iter().map(|it| it.get(0)).collect()
+    }
+
     /// Adds a remark; also to a run that has ended.
     ///
     /// # Errors
@@ -475,6 +488,9 @@ async fn list(tx: &mut Tx, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError
     }
     if let Some(it) = filter.status {
         condition("state = ?", vec![text(it.name())]);
+    }
+    if let Some(it) = filter.is_paused {
+        condition(if it { "wanted = ?" } else { "wanted <> ?" }, vec![text(Wanted::Pause.name())]);
     }
     if let Some(it) = filter.since {
         condition("created_at >= ?", vec![Value::Int(it)]);

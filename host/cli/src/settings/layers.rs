@@ -79,9 +79,11 @@ impl Layers {
     }
 
     /// Gives a text to what was not set.
-    pub(crate) fn default_to(&mut self, key: &'static str, text: String) {
-        assert!(SETTINGS.iter().any(|it| it.key == key), "there is no setting `{key}`");
-        self.values.entry(key).or_insert((Value::Text(text), Origin::Default));
+    pub(crate) fn default_to(&mut self, key: &'static str, text: &str) {
+        let setting =
+            SETTINGS.iter().find(|it| it.key == key).expect("only settings of the table have defaults");
+        let value = setting.kind.parse(text).expect("a default fits its setting");
+        self.values.entry(key).or_insert((value, Origin::Default));
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {

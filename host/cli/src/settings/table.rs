@@ -80,6 +80,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Some("30s"),
         "Longest time until an answer begins; of an upload, from one part to the next",
     ),
+    setting("jobs", Kind::Number, None, "Most attempts at a time; without it, one for each core"),
+    setting("runs_max", Kind::Number, Some("64"), "Most runs at a time; the others wait"),
+    setting(
+        "lease",
+        Kind::Duration,
+        Some("15s"),
+        "How long another host on one PostgreSQL may be silent before its runs are taken over",
+    ),
     setting("shutdown_grace", Kind::Duration, Some("30s"), "How long a stop waits for requests and attempts"),
     setting(
         "store_connect_timeout",

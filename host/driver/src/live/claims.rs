@@ -11,7 +11,7 @@ use tidemill_store::{Append, Dialect, Patience, RunRow, RunStatus, Store, Wanted
 use tokio::task::JoinSet;
 
 use super::journal::{Entry, What};
-use super::request::{LivePlan, RunRequest};
+use super::request::{Deployed, LivePlan, RunRequest};
 use super::run::{Gate, LiveRun, Parts, Taken, Told};
 use super::{Live, LiveContext};
 use crate::attempt::{Held, Reuse};
@@ -162,10 +162,7 @@ async fn prepare(
         let part: Vec<Entry> = serde_json::from_str(part).map_err(|e| unreadable(&row.id, "journal", &e))?;
         entries.extend(part);
     }
-    // A run keeps the code that it began with, whatever tags name by now.
-    let pins = record.as_ref().map(pins_of).or_else(|| request.pins.clone());
-    let deployed = context.deployments.materialise(&row.pipeline, row.version, pins.as_ref()).await;
-    let deployed = deployed.map_err(|it| vec![it])?;
+    let deployed = deployed(context, row, &request).await?;
     let seq = i64::try_from(parts.len()).expect("a journal has fewer parts than i64 has numbers");
     let (context, row, host) = (context.clone(), row.clone(), host.clone());
     let taken = tokio::task::spawn_blocking(move || {
@@ -269,9 +266,18 @@ fn read_tables(context: &LiveContext, live_plan: &LivePlan, held: &Held) -> Resu
     Ok(())
 }
 
-fn pins_of(record: &RunRecord) -> BTreeMap<String, Digest> {
-    let pin = |it: &crate::origin::ComponentRecord| Some((it.reference.clone(), it.digest.parse().ok()?));
-    record.components.iter().filter_map(pin).collect()
+/// A run keeps the code that it began with, whatever tags name by now.
+async fn deployed(context: &LiveContext, row: &RunRow, request: &RunRequest) -> Result<Deployed, Unbegun> {
+    let pins = context.store.run_pins(&row.id).await?;
+    let is_pinned = !pins.is_empty();
+    let pins = if is_pinned { Some(pins) } else { request.pins.clone() };
+    let found = context.deployments.materialise(&row.pipeline, row.version, pins.as_ref()).await;
+    let found = found.map_err(|it| vec![it])?;
+    if !is_pinned {
+        let pins = found.components.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect();
+        context.store.pin_run(row.id.clone(), pins).await?;
+    }
+    Ok(found)
 }
 
 /// Ends a run that cannot begin, and says why.

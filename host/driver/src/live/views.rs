@@ -65,21 +65,54 @@ impl Live {
     /// # Errors
     /// As [`Live::view`].
     pub async fn transitions(&self, run: &RunId, from: usize) -> Result<Vec<Value>, StoreError> {
-        let (record, parts) = self.context.store.history(&run.0).await?;
-        let Some(record) = record else { return Ok(Vec::new()) };
-        let record: RunRecord = serde_json::from_str(&record).map_err(|e| unreadable(run, &e))?;
-        let named = |entry: Entry| {
-            let mut value = serde_json::to_value(entry).expect("an entry has only string keys");
-            for key in ["node", "because"] {
-                let position = value.get(key).and_then(Value::as_u64).and_then(|it| usize::try_from(it).ok());
-                if let Some(node) = position.and_then(|it| record.nodes.get(it)) {
-                    value[key] = Value::String(node.node.clone());
-                }
-            }
-            value
-        };
-        Ok(entries(run, &parts)?.into_iter().skip(from).map(named).collect())
+        let mut follower = Follower::new(run.clone());
+        Ok(self.next_transitions(&mut follower).await?.into_iter().skip(from).collect())
     }
+
+    /// What has happened in a run since the follower was last asked for.
+    ///
+    /// # Errors
+    /// As [`Live::view`].
+    pub async fn next_transitions(&self, follower: &mut Follower) -> Result<Vec<Value>, StoreError> {
+        let run = &follower.run;
+        if follower.names.is_empty() {
+            let (record, _) = self.context.store.history(&run.0).await?;
+            let Some(record) = record else { return Ok(Vec::new()) };
+            let record: RunRecord = serde_json::from_str(&record).map_err(|e| unreadable(run, &e))?;
+            follower.names = record.nodes.into_iter().map(|it| it.node).collect();
+        }
+        let parts = self.context.store.journal_from(&run.0, follower.seq).await?;
+        let entries = entries(run, &parts)?;
+        follower.seq += i64::try_from(parts.len()).expect("a journal has fewer parts than i64 has numbers");
+        Ok(entries.into_iter().map(|it| named(it, &follower.names)).collect())
+    }
+}
+
+/// Goes along with a run's journal.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    run: RunId,
+    /// Of nodes, by the plan's order.
+    names: Vec<String>,
+    seq: i64,
+}
+
+impl Follower {
+    #[must_use]
+    pub fn new(run: RunId) -> Self {
+        Self { run, names: Vec::new(), seq: 0 }
+    }
+}
+
+fn named(entry: Entry, names: &[String]) -> Value {
+    let mut value = serde_json::to_value(entry).expect("an entry has only string keys");
+    for key in ["node", "because"] {
+        let position = value.get(key).and_then(Value::as_u64).and_then(|it| usize::try_from(it).ok());
+        if let Some(name) = position.and_then(|it| names.get(it)) {
+            value[key] = Value::String(name.clone());
+        }
+    }
+    value
 }
 
 fn entries(run: &RunId, parts: &[String]) -> Result<Vec<Entry>, StoreError> {

@@ -44,9 +44,6 @@ async fn readyz(State(context): State<Context>) -> Result<&'static str, ApiProbl
     if context.is_stopping() {
         return Err(not_ready("it is stopping"));
     }
-    if *context.store.fenced().borrow() {
-        return Err(not_ready("other hosts have taken its runs over"));
-    }
     match tokio::time::timeout(READY_WITHIN, context.store.read()).await {
         Ok(Ok(_)) => Ok("ready\n"),
         Ok(Err(e)) => Err(not_ready(&e.to_string())),
