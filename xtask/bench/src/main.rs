@@ -15,6 +15,7 @@ mod peers;
 mod report;
 mod row;
 mod sandbox;
+mod service;
 mod start;
 mod sweep;
 mod sweep_memory;
@@ -69,12 +70,13 @@ fn run() -> anyhow::Result<()> {
 type Suite = fn() -> anyhow::Result<Vec<Row>>;
 
 /// By the names that `--only` knows.
-const SUITES: [(&str, Suite); 10] = [
+const SUITES: [(&str, Suite); 11] = [
     ("memory", memory::rows),
     ("sandbox", sandbox::rows),
     ("lasso", lasso::rows),
     ("nodes", nodes::rows),
     ("start", start::rows),
+    ("service", service::rows),
     ("sweep-native", sweep_native::rows),
     ("sweep-points", sweep_points::rows),
     ("sweep-memory", sweep_memory::rows),

@@ -1,0 +1,202 @@
+//! The service as its users meet it: the built binary behind REST, on SQLite and on PostgreSQL with fsync on.
+
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
+
+mod client;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use self::client::{Client, Served};
+use self::postgres::Postgres;
+use crate::binary::{megabytes, ms, scratch};
+use crate::measure::Times;
+use crate::nodes::GUESTS;
+use crate::row::{Quantity, Row, Target};
+
+const CHAIN: u32 = 40;
+const WIDE: u32 = 10_000;
+const READERS: usize = 500;
+
+pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
+    let folder = scratch()?;
+    let postgres = Postgres::start_with(&["fsync=on"]);
+    let mut rows = Vec::new();
+    for (name, store, wide_min) in
+        [("SQLite", None, 8_000.0), ("PostgreSQL", Some(postgres.database()), 5_000.0)]
+    {
+        let data = folder.path().join(name);
+        let served = Served::start(&data, store.as_deref())?;
+        if store.is_none() {
+            rows.push(started(&data, &served)?);
+            rows.push(Row::once(
+                "service: idle memory",
+                megabytes(served.resident_bytes()?),
+                Target::AtMost(60.0),
+            ));
+        }
+        let client = served.client();
+        for guest in ["empty", "fibonacci", "noop"] {
+            client.push(&Path::new(GUESTS).join(format!("{guest}.wasm")))?;
+        }
+        rows.push(chain(name, client)?);
+        rows.push(wide(name, client, "empty", Target::AtLeast(wide_min))?);
+        rows.push(wide(name, client, "noop", Target::None)?);
+        rows.extend(first_line(name, client)?);
+        if store.is_none() {
+            rows.extend(many_readers(client)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// From the start of the process to the first answer, on a folder that is there already.
+fn started(data: &Path, served: &Served) -> anyhow::Result<Row> {
+    served.stop()?;
+    let mut times = Vec::new();
+    for _ in 0..11 {
+        let began = Instant::now();
+        let again = Served::start(data, None)?;
+        again.client().get("/readyz")?;
+        times.push(began.elapsed());
+        again.stop()?;
+    }
+    served.restart()?;
+    let times = Times::new(times);
+    Ok(Row {
+        name: "service: start until ready".to_owned(),
+        measured: ms(times.median()),
+        best: ms(times.min()),
+        reference: None,
+        target: Target::AtMost(200.0),
+        spread: times.spread(),
+    })
+}
+
+/// Forty nodes, one after the other, each computing fibo(10).
+fn chain(store: &str, client: &Client) -> anyhow::Result<Row> {
+    let mut text =
+        "[pipeline]\nname = \"chain\"\n[parameters.n]\ntype = \"integer\"\ndefault = 10\n".to_owned();
+    for it in 0..CHAIN {
+        text.push_str(&format!(
+            "[nodes.n{it}]\ntask = \"fibonacci\"\nparameters = {{ n = \"{{{{ n }}}}\" }}\n"
+        ));
+        if it > 0 {
+            text.push_str(&format!("inputs = {{ in = \"n{}\" }}\n", it - 1));
+        }
+    }
+    client.deploy(&text)?;
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let began = Instant::now();
+        client.run(&json!({"pipeline": "chain", "force": true}))?;
+        times.push(began.elapsed());
+    }
+    let times = Times::new(times);
+    Ok(Row {
+        name: format!("service: {CHAIN} nodes of fibo(10) in a row, {store}"),
+        measured: ms(times.median()),
+        best: ms(times.min()),
+        reference: None,
+        target: if store == "SQLite" { Target::AtMost(200.0) } else { Target::None },
+        spread: times.spread(),
+    })
+}
+
+/// Nodes that need nothing of each other, from the run's beginning to its end as its record tells.
+fn wide(store: &str, client: &Client, guest: &str, target: Target) -> anyhow::Result<Row> {
+    let what = if guest == "empty" { "no-op nodes" } else { "nodes that write a table of one row" };
+    let count = if guest == "empty" { WIDE } else { WIDE / 10 };
+    let parameters = if guest == "empty" { "" } else { "parameters = { i = \"{{ i }}\" }\n" };
+    let name = format!("wide_{guest}");
+    let text = format!(
+        "[pipeline]\nname = \"{name}\"\n[nodes.a]\ntask = \"{guest}\"\nfor_each = {{ i = \"{{{{ range({count}) }}}}\" }}\n{parameters}"
+    );
+    client.deploy(&text)?;
+    let mut speeds = Vec::new();
+    for _ in 0..3 {
+        let run = client.run(&json!({"pipeline": name, "force": true}))?;
+        speeds.push(f64::from(count) / took(&run)?.as_secs_f64());
+    }
+    speeds.sort_by(f64::total_cmp);
+    let quantity = |value| Quantity { value, unit: "nodes/s" };
+    Ok(Row {
+        name: format!("service: {count} durable {what}, {store}"),
+        measured: quantity(speeds[1]),
+        best: quantity(speeds[2]),
+        reference: None,
+        target,
+        spread: (speeds[2] - speeds[0]) / speeds[1],
+    })
+}
+
+fn took(run: &Value) -> anyhow::Result<Duration> {
+    let at = |key: &str| -> anyhow::Result<i64> {
+        run["record"][key].as_i64().with_context(|| format!("the record has no `{key}`"))
+    };
+    Ok(Duration::from_nanos(u64::try_from(at("ended_at")? - at("began_at")?)?))
+}
+
+/// From the request to the first line that the guest logs, by this machine's clock.
+fn first_line(store: &str, client: &Client) -> anyhow::Result<Vec<Row>> {
+    let text = "[pipeline]\nname = \"first\"\n[nodes.a]\ntask = \"fibonacci\"\nparameters = { n = 1 }\n";
+    client.deploy(text)?;
+    let mut times = Vec::new();
+    for number in 0..210 {
+        let asked = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let run = client.run(&json!({"pipeline": "first", "force": true}))?;
+        let id = run["id"].as_str().context("a run has an id")?;
+        let log = client.get(&format!("/api/v1/runs/{id}/log/download?node=a"))?;
+        let line: Value = serde_json::from_slice(log.split(|it| *it == b'\n').next().unwrap_or_default())?;
+        let logged = line["at"].as_i64().context("a line has a time")?;
+        if number >= 10 {
+            times.push(Duration::from_nanos(u64::try_from(logged)?).saturating_sub(asked));
+        }
+    }
+    times.sort();
+    let row = |share: usize, target| {
+        let at = times[(times.len() * share / 100).min(times.len() - 1)];
+        Row::once(&format!("service: POST /runs to first line of guest, p{share}, {store}"), ms(at), target)
+    };
+    let (median, tail) = if store == "SQLite" {
+        (Target::AtMost(5.0), Target::AtMost(25.0))
+    } else {
+        (Target::None, Target::None)
+    };
+    Ok(vec![row(50, median), row(99, tail)])
+}
+
+/// Five hundred clients, each with its own connection, read lists and runs at one time.
+fn many_readers(client: &Client) -> anyhow::Result<Vec<Row>> {
+    const EACH: usize = 10;
+    let paths = ["/api/v1/runs?limit=20", "/api/v1/runs/last", "/api/v1/pipelines", "/api/v1/components"];
+    let mut times = Vec::with_capacity(READERS * EACH);
+    let answers = std::thread::scope(|scope| {
+        let reader = |number: usize| {
+            move || -> anyhow::Result<Vec<Duration>> {
+                let own = client.own_connection()?;
+                let mut times = Vec::with_capacity(EACH);
+                for it in 0..EACH {
+                    let began = Instant::now();
+                    own.get(paths[(number + it) % paths.len()])?;
+                    times.push(began.elapsed());
+                }
+                Ok(times)
+            }
+        };
+        let threads: Vec<_> = (0..READERS).map(|it| scope.spawn(reader(it))).collect();
+        threads.into_iter().map(|it| it.join()).collect::<Vec<_>>()
+    });
+    for it in answers {
+        times.extend(it.map_err(|_| anyhow::anyhow!("a reader panicked"))??);
+    }
+    ensure!(times.len() == READERS * EACH, "every request was answered");
+    times.sort();
+    let p99 = times[times.len() * 99 / 100];
+    let name = format!("service: {READERS} clients reading, p99");
+    Ok(vec![Row::once(&name, ms(p99), Target::AtMost(250.0))])
+}
