@@ -1,12 +1,18 @@
 //! What can be typed. No I/O here, and no defaults that depend on the machine.
 
+mod service;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::Ending;
-use crate::settings::SettingFlags;
+pub(crate) use service::{
+    AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
+    LoginArgs, LogoutArgs, PipelinesCommand, PipelinesWhat, PullArgs, PushArgs, RoleArg, ServeArgs,
+    TokensCommand, TokensWhat,
+};
 
 /// Runs pipelines of sandboxed data tasks.
 ///
@@ -17,6 +23,9 @@ use crate::settings::SettingFlags;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// The service to talk to, where a command talks to one; default: the one logged in to
+    #[arg(long, global = true, env = "TIDEMILL_HOST", value_name = "URL", help_heading = "Global options")]
+    pub(crate) host: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +60,24 @@ pub(crate) enum Command {
     Clean(CleanArgs),
     /// Run the host as a service
     Serve(ServeArgs),
+    /// Log in to a service: keep its address and a token
+    Login(LoginArgs),
+    /// Forget a service
+    Logout(LogoutArgs),
+    /// Upload a component to a service
+    Push(PushArgs),
+    /// Download a component from a service
+    Pull(PullArgs),
+    /// List the components of a service, and look after them
+    Components(ComponentsCommand),
+    /// Deploy a pipeline to a service, with the components and files that lie beside it
+    Deploy(DeployArgs),
+    /// List the pipelines of a service, and look at them
+    Pipelines(PipelinesCommand),
+    /// Make, list and revoke the tokens of a service
+    Tokens(TokensCommand),
+    /// Show who did what on a service
+    Audit(AuditArgs),
     /// Show the service's settings and where each comes from
     Config(ConfigCommand),
     /// Print a completion script for a shell
@@ -90,7 +117,7 @@ pub(crate) struct BuildArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InspectArgs {
-    /// A component file (.wasm)
+    /// A component file (.wasm), or of a service `name`, `name:tag` or a digest
     pub(crate) component: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -549,33 +576,6 @@ pub(crate) struct CleanArgs {
     /// Do it; without this flag, only what would be removed is listed
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) flags: SettingFlags,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ConfigCommand {
-    #[command(subcommand)]
-    pub(crate) what: ConfigWhat,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigWhat {
-    /// Print every setting with its value and where that comes from, as `serve` would read it here
-    Show(ConfigArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ConfigArgs {
-    #[command(flatten)]
-    pub(crate) flags: SettingFlags,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -36,7 +36,8 @@ pub(crate) fn exit(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    if error.downcast_ref::<Problem>().is_some() || error.downcast_ref::<Problems>().is_some() {
+    let is_told = error.is::<Problem>() || error.is::<Problems>() || error.is::<crate::client::Refusal>();
+    if is_told {
         talk!("{error}");
     } else {
         talk!("error: {error:#}");

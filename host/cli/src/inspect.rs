@@ -1,117 +1,100 @@
-//! `tidemill inspect`: what a component says of itself, and what it needs.
+//! `tidemill inspect`: what a component says of itself, and what it needs; of a file, or of a service's registry.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
-use tidemill_plan::{Arity, Problem, TaskDescription, data_type_name};
-use tidemill_sandbox::Component;
+use tidemill_plan::Problem;
+use tidemill_server::wire::{Component, ComponentDescription};
 
 use crate::args::InspectArgs;
-use crate::{Ending, quantity, table_view};
+use crate::client::{Client, host_of};
+use crate::{Ending, quantity, table_view, tokens};
 
-pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<Ending> {
+pub(crate) fn inspect(args: &InspectArgs, host: Option<&str>) -> anyhow::Result<Ending> {
+    if let Some((client, reference)) = of_service(&args.component, host)? {
+        let found: Component = client.get(&["components", &reference])?;
+        if args.json {
+            table_view::print_json(&json!(found))?;
+        } else {
+            print_component(&found)?;
+        }
+        return Ok(Ending::Done);
+    }
     let sandbox = crate::run::sandbox(1)?;
     let component = sandbox.load(&args.component).map_err(|e| Problem::from(&e))?;
+    let description = ComponentDescription::of(&component);
     if args.json {
-        table_view::print_json(&to_json(&component))?;
+        table_view::print_json(&json!(description))?;
     } else {
-        print(&component)?;
+        table_view::print(&["", "name", ""], rows(&description))?;
     }
     Ok(Ending::Done)
 }
 
-fn to_json(component: &Component) -> Value {
-    let it = component.description();
-    let columns = |schema: &arrow::datatypes::Schema| {
-        let fields = schema.fields().iter();
-        Value::Array(
-            fields
-                .map(|it| json!({"name": it.name(), "type": data_type_name(it.data_type()), "nullable": it.is_nullable()}))
-                .collect(),
-        )
-    };
-    let inputs: Vec<Value> = it
-        .inputs
-        .iter()
-        .map(|it| json!({"name": it.name, "summary": it.summary, "arity": arity(it.arity), "columns": columns(&it.columns)}))
-        .collect();
-    let outputs: Vec<Value> = it
-        .outputs
-        .iter()
-        .map(|it| {
-            json!({"name": it.name, "summary": it.summary, "columns": it.columns.as_ref().map(|it| columns(it)),
-                "time_index": it.time_index, "identifiers": it.identifiers})
-        })
-        .collect();
-    json!({
-        "name": it.name,
-        "summary": it.summary,
-        "digest": component.digest().to_string(),
-        "bytes": component.size_bytes(),
-        "contract": component.contract(),
-        "parameters": it.parameters,
-        "inputs": inputs,
-        "outputs": outputs,
-        "hints": {"memory_bytes": it.hints.memory_bytes},
-        "imports": component.imports(),
-        "capabilities": component.capabilities(),
-    })
-}
-
-fn arity(it: Arity) -> &'static str {
-    match it {
-        Arity::One => "one",
-        Arity::Optional => "optional",
-        Arity::Many => "many",
+/// What is no file, and reads like no path, is asked of the service, where there is one.
+fn of_service(typed: &Path, host: Option<&str>) -> anyhow::Result<Option<(Client, String)>> {
+    let Some(text) = typed.to_str() else { return Ok(None) };
+    if typed.exists() || text.contains('/') || text.ends_with(".wasm") {
+        return Ok(None);
     }
+    Ok(host_of(host)?.map(|client| (client, text.to_owned())))
 }
 
-fn print(component: &Component) -> anyhow::Result<()> {
-    let it = component.description();
+/// A component of a registry.
+pub(crate) fn print_component(component: &Component) -> anyhow::Result<()> {
+    let mut rows = rows(&component.description);
+    rows.push(vec!["tags".to_owned(), String::new(), component.tags.join(", ")]);
+    let pushed = format!("{} by {}", tokens::short_time(&component.pushed_at), component.pushed_by);
+    rows.push(vec!["pushed".to_owned(), String::new(), pushed]);
+    table_view::print(&["", "name", ""], rows)
+}
+
+fn rows(it: &ComponentDescription) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |what: &str, name: &str, text: String| {
         rows.push(vec![what.to_owned(), name.to_owned(), text]);
     };
     row("task", &it.name, it.summary.clone());
-    row("digest", "", component.digest().to_string());
-    row("size", "", quantity::bytes(component.size_bytes()));
-    row("contract", "", component.contract().to_owned());
+    row("digest", "", it.digest.clone());
+    row("size", "", quantity::bytes(it.bytes));
+    row("contract", "", it.contract.clone());
     if let Some(memory) = it.hints.memory_bytes {
         row("memory", "", quantity::bytes(memory));
     }
-    for (name, text) in parameters(it) {
+    for (name, text) in parameters(&it.parameters) {
         row("parameter", &name, text);
     }
     for it in &it.inputs {
-        row("input", &it.name, format!("{} · {}", arity(it.arity), it.summary));
-        for field in it.columns.fields() {
-            row("", &format!("  {}", field.name()), data_type_name(field.data_type()));
+        row("input", &it.name, format!("{} · {}", it.arity, it.summary));
+        for column in &it.columns {
+            row("", &format!("  {}", column.name), column.data_type.clone());
         }
     }
     for it in &it.outputs {
         row("output", &it.name, it.summary.clone());
-        for field in it.columns.iter().flat_map(|it| it.fields()) {
-            let role = if it.time_index.as_ref() == Some(field.name()) {
+        for column in it.columns.iter().flatten() {
+            let role = if it.time_index.as_ref() == Some(&column.name) {
                 " · time index"
-            } else if it.identifiers.contains(field.name()) {
+            } else if it.identifiers.contains(&column.name) {
                 " · identifier"
             } else {
                 ""
             };
-            row("", &format!("  {}", field.name()), format!("{}{role}", data_type_name(field.data_type())));
+            row("", &format!("  {}", column.name), format!("{}{role}", column.data_type));
         }
     }
-    for it in component.imports() {
+    for it in &it.imports {
         row("import", "", it.clone());
     }
-    let capabilities = component.capabilities();
     let none = "none: it computes from its parameters and inputs alone".to_owned();
-    row("capabilities", "", if capabilities.is_empty() { none } else { capabilities.join(", ") });
-    table_view::print(&["", "name", ""], rows)
+    row("capabilities", "", if it.capabilities.is_empty() { none } else { it.capabilities.join(", ") });
+    rows
 }
 
 /// Name, then type, default and summary of each parameter.
-fn parameters(it: &TaskDescription) -> Vec<(String, String)> {
-    let properties = it.parameters.get("properties").and_then(Value::as_object);
-    let required = it.parameters.get("required").and_then(Value::as_array);
+fn parameters(schema: &Value) -> Vec<(String, String)> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let required = schema.get("required").and_then(Value::as_array);
     let one = |(name, schema): (&String, &Value)| {
         let mut parts = Vec::new();
         match schema.get("type") {

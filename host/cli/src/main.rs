@@ -1,18 +1,24 @@
 //! The `tidemill` binary: what was typed, then what it means. stdout is data, stderr is talk.
 
 mod args;
+mod audit;
 mod build;
 mod check;
 mod clean;
+mod client;
 mod complain;
+mod components;
+mod deploy;
 mod diff;
 mod difference;
 mod inspect;
 mod lake_dir;
+mod login;
 mod logs;
 mod machine;
 mod new_task;
 mod params;
+mod pipelines;
 mod plan;
 mod progress;
 mod quantity;
@@ -30,6 +36,7 @@ mod sweep_replay;
 mod sweep_results;
 mod table_view;
 mod tables;
+mod tokens;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -52,10 +59,11 @@ enum Ending {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let host = args.host.as_deref();
     let result = match args.command {
         Command::New(it) => new_task::new(&it),
         Command::Build(it) => build::build(&it),
-        Command::Inspect(it) => inspect::inspect(&it),
+        Command::Inspect(it) => inspect::inspect(&it, host),
         Command::Plan(it) => plan::plan(&it),
         Command::Run(it) => run::run(&it),
         Command::Sweep(it) => sweep::sweep(&it),
@@ -68,6 +76,15 @@ fn main() -> ExitCode {
         Command::Diff(it) => diff::diff(&it),
         Command::Clean(it) => clean::clean(&it),
         Command::Serve(it) => serve::serve(&it),
+        Command::Login(it) => login::login(&it),
+        Command::Logout(it) => login::logout(&it),
+        Command::Push(it) => components::push(&it, host),
+        Command::Pull(it) => components::pull(&it, host),
+        Command::Components(it) => components::components(&it, host),
+        Command::Deploy(it) => deploy::deploy(&it, host),
+        Command::Pipelines(it) => pipelines::pipelines(&it, host),
+        Command::Tokens(it) => tokens::tokens(&it, host),
+        Command::Audit(it) => audit::audit(&it, host),
         Command::Config(it) => match it.what {
             args::ConfigWhat::Show(it) => settings::show(&it),
         },

@@ -1,0 +1,260 @@
+//! What can be typed to a service, or to start one.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use crate::settings::SettingFlags;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) flags: SettingFlags,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    pub(crate) what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigWhat {
+    /// Print every setting with its value and where that comes from, as `serve` would read it here
+    Show(ConfigArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(flatten)]
+    pub(crate) flags: SettingFlags,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LoginArgs {
+    /// The service's address, as `tidemill serve` prints it
+    pub(crate) url: String,
+    /// The token; default: asked for, or read from stdin where that is no terminal
+    #[arg(long, env = "TIDEMILL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// A PEM file of a certificate to trust besides the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogoutArgs {
+    /// The service to forget; default: the one that is used
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TokensCommand {
+    #[command(subcommand)]
+    pub(crate) what: TokensWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensWhat {
+    /// Make a token; its secret is printed once, on stdout
+    Create {
+        /// Who or what will have it
+        name: String,
+        /// What it may do: viewers read, operators also run, push and deploy, admins all
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: RoleArg,
+        /// When it ends: an age such as `30d`, or a time
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all tokens
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token out of use, for good
+    Revoke {
+        /// The token's id: what stands between `tm_` and the next `_`
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditArgs {
+    /// Only what tokens of this name did
+    #[arg(long, value_name = "NAME")]
+    pub(crate) who: Option<String>,
+    /// Only answers of this status
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<u16>,
+    /// Only since then: an age such as `1d`, or a time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Most entries to print
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PushArgs {
+    /// A component file (.wasm)
+    pub(crate) file: PathBuf,
+    /// Point this tag at it, besides `latest`; may be given several times. A version such as `1.2.0` never moves
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PullArgs {
+    /// `name`, `name:tag` or a digest
+    pub(crate) component: String,
+    /// Where to write it; default: `NAME.wasm` in this folder
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ComponentsCommand {
+    #[command(subcommand)]
+    pub(crate) what: Option<ComponentsWhat>,
+    /// Only of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ComponentsWhat {
+    /// List all components
+    List {
+        /// Only of this name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a component says of itself
+    Show {
+        /// `name`, `name:tag` or a digest
+        component: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the tags of a name, or where one of them pointed
+    Tags {
+        /// `name`, or `name:tag` for the history of a tag
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Point a tag at a component that is there
+    Tag {
+        /// `name`, `name:tag` or a digest
+        component: String,
+        /// The tag; a version such as `1.2.0` never moves
+        tag: String,
+    },
+    /// Take a tag away; its history stays
+    Untag {
+        /// `name:tag`
+        tag: String,
+    },
+    /// Delete a component and its tags; refused while a deployed pipeline or a live run uses it
+    Delete {
+        /// `name`, `name:tag` or a digest
+        component: String,
+    },
+    /// Remove components without a tag and files without a pipeline that nothing uses
+    Gc {
+        /// Do it; without this flag, only what would be removed is listed
+        #[arg(long)]
+        yes: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DeployArgs {
+    /// A pipeline file, or a folder that holds a pipeline.toml
+    #[arg(default_value = ".")]
+    pub(crate) pipeline: PathBuf,
+    /// Check with this value of a parameter that has no default; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct PipelinesCommand {
+    #[command(subcommand)]
+    pub(crate) what: Option<PipelinesWhat>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipelinesWhat {
+    /// List the pipelines that are deployed
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a version of a pipeline
+    Show {
+        /// `NAME`, or `NAME@VERSION`; default: the newest version
+        pipeline: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the versions of a pipeline
+    Versions {
+        /// The pipeline's name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what differs between two versions
+    Diff {
+        /// The pipeline's name
+        name: String,
+        /// The version before
+        before: i64,
+        /// The version after
+        after: i64,
+    },
+}
