@@ -3,15 +3,15 @@
 mod service;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::Ending;
 pub(crate) use service::{
     AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
-    LoginArgs, LogoutArgs, PipelinesCommand, PipelinesWhat, PullArgs, PushArgs, RoleArg, ServeArgs,
-    TokensCommand, TokensWhat,
+    ExportArgs, ExportFormat, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat, PullArgs,
+    PushArgs, RetryArgs, RoleArg, RunOfService, RunOnService, ServeArgs, TokensCommand, TokensWhat,
 };
 
 /// Runs pipelines of sandboxed data tasks.
@@ -38,19 +38,19 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show what would run: nodes, values, tables, and what would be reused
     Plan(PlanArgs),
-    /// Run a pipeline in this process, on all cores
-    Run(RunArgs),
+    /// Run a pipeline: a file or folder in this process, on all cores; a name on the service that has it
+    Run(Box<RunArgs>),
     /// Run a pipeline at many points of its parameters, sharing what they have in common
     Sweep(Box<SweepArgs>),
     /// Find nodes that look into the future, or further back than they declare
     Check(CheckArgs),
-    /// List the tables of a lake
+    /// List the tables of a lake or a service
     Tables(TablesArgs),
     /// Print or export a table
     Show(ShowArgs),
     /// Print what the tasks of a run logged
     Logs(LogsArgs),
-    /// List the runs of a lake, or show one
+    /// List the runs of a lake or a service, look at them, and act on those of a service
     Runs(RunsArgs),
     /// Run a recorded run again and compare every table: exit code 0 all equal, 1 not, 2 it could not be tried
     Replay(ReplayArgs),
@@ -180,9 +180,16 @@ pub(crate) struct WindowArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LakeArg {
-    /// The folder where tables live; `:memory:` keeps nothing
-    #[arg(long = "lake", env = "TIDEMILL_LAKE", value_name = "DIR", default_value = "lake")]
-    pub(crate) dir: PathBuf,
+    #[arg(long = "lake", env = "TIDEMILL_LAKE", value_name = "DIR", help = LAKE_HELP)]
+    pub(crate) named: Option<PathBuf>,
+}
+
+const LAKE_HELP: &str = "The folder where tables live; `:memory:` keeps nothing; default: `lake`";
+
+impl LakeArg {
+    pub(crate) fn dir(&self) -> &Path {
+        self.named.as_deref().unwrap_or(Path::new("lake"))
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -201,6 +208,8 @@ pub(crate) struct RunArgs {
     /// After a failure, go on with the nodes that do not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) service: RunOnService,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -453,9 +462,31 @@ pub(crate) struct LogsArgs {
     /// Go on printing until the run ends
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Only the last lines of each attempt
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) tail: Option<u64>,
+    /// Only lines that hold this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
     /// Print JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl LogsArgs {
+    /// All that the attempts of a run logged.
+    pub(crate) fn all_of(run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            lake: LakeArg { named: None },
+            node: None,
+            attempt: None,
+            follow: false,
+            tail: None,
+            grep: None,
+            json: false,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -471,6 +502,18 @@ pub(crate) struct RunsArgs {
 pub(crate) enum RunsWhat {
     /// Show all that is recorded of a run
     Show(RunsShowArgs),
+    /// End a run of the service now; what runs of it is stopped
+    Cancel(RunOfService),
+    /// Let nothing more of a run of the service begin
+    Pause(RunOfService),
+    /// Let a paused run of the service go on
+    Resume(RunOfService),
+    /// Run again, on the service, with the pipeline, parameters, window and code of a run that has ended
+    Retry(RetryArgs),
+    /// Add a remark to a run of the service, at any time
+    Note(NoteArgs),
+    /// Write runs of the service with parameters, metrics and notes to a file or stdout
+    Export(ExportArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -483,6 +526,12 @@ pub(crate) struct RunsListArgs {
     /// Only runs in this state
     #[arg(long, value_enum)]
     pub(crate) state: Option<StateFilter>,
+    /// Only runs that are no older, as `1d`, `12h` or `2026-01-02`
+    #[arg(long, value_name = "AGE|TIME")]
+    pub(crate) since: Option<String>,
+    /// The newest so many
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -490,7 +539,11 @@ pub(crate) struct RunsListArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StateFilter {
+    /// Of a service: nothing of it has begun
+    Queued,
     Running,
+    /// Of a service: it waits to be resumed
+    Paused,
     Succeeded,
     Failed,
     Cancelled,

@@ -73,7 +73,7 @@ fn plan_args(args: &CheckArgs) -> PlanOf {
         params: args.params.clone(),
         sets: args.sets.clone(),
         window: args.window.clone(),
-        lake: LakeArg { dir: PathBuf::from(lake_dir::IN_MEMORY) },
+        lake: LakeArg { named: Some(PathBuf::from(lake_dir::IN_MEMORY)) },
         node: args.node.clone(),
         only: None,
         deps_only: None,

@@ -22,7 +22,7 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
         )
         .into());
     }
-    lake_dir::require(&args.lake.dir)?;
+    lake_dir::require(args.lake.dir())?;
     let older_than =
         args.older_than.as_ref().map(|it| quantity::parse_age("--older-than", it)).transpose()?;
     let lake = match args.yes {
@@ -37,10 +37,10 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
             lake.remove(&it.window, &it.name).map_err(|e| lake_dir::problem(&e))?;
         }
         for it in &runs {
-            remove_run(&args.lake.dir, it).map_err(|e| e.problem())?;
+            remove_run(args.lake.dir(), it).map_err(|e| e.problem())?;
         }
         for it in &sweeps {
-            remove_sweep(&args.lake.dir, it).map_err(|e| e.problem())?;
+            remove_sweep(args.lake.dir(), it).map_err(|e| e.problem())?;
         }
     }
     print(args, &tables, &runs, &sweeps)?;
@@ -67,7 +67,7 @@ fn tables_meant(
 }
 
 fn runs_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Result<Vec<RunId>> {
-    let lake = &args.lake.dir;
+    let lake = args.lake.dir();
     let mut runs = if args.all_runs { list_runs(lake).map_err(|e| e.problem())? } else { Vec::new() };
     for typed in &args.runs {
         let run = find_run(lake, typed).map_err(|e| e.problem())?;
@@ -83,7 +83,7 @@ fn runs_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Result<
 }
 
 fn sweeps_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Result<Vec<RunId>> {
-    let lake = &args.lake.dir;
+    let lake = args.lake.dir();
     let mut sweeps = if args.all_sweeps { list_sweeps(lake).map_err(|e| e.problem())? } else { Vec::new() };
     for typed in &args.sweeps {
         let sweep = find_sweep(lake, typed).map_err(|e| e.problem())?;

@@ -9,9 +9,9 @@ use crate::args::{DiffArgs, LakeArg};
 use crate::{Ending, difference, lake_dir, quantity, runs, table_view};
 
 pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<Ending> {
-    let lake_b = LakeArg { dir: args.lake_b.clone().unwrap_or_else(|| args.lake.dir.clone()) };
-    let before = runs::load(&args.lake.dir, &args.before)?;
-    let after = runs::load(&lake_b.dir, &args.after)?;
+    let lake_b = LakeArg { named: args.lake_b.clone().or_else(|| args.lake.named.clone()) };
+    let before = runs::load(args.lake.dir(), &args.before)?;
+    let after = runs::load(lake_b.dir(), &args.after)?;
     let lakes = (lake_dir::open_to_read(&args.lake)?, lake_dir::open_to_read(&lake_b)?);
     let found =
         diff_runs(RunIn { record: &before, lake: &lakes.0 }, RunIn { record: &after, lake: &lakes.1 })

@@ -10,13 +10,16 @@ use tidemill_driver::{LogEntry, LogFile, LogRange, RunId, RunRecord, RunState, f
 use tidemill_plan::{Code, Problem, Time};
 
 use crate::args::LogsArgs;
-use crate::{Ending, lake_dir, quantity};
+use crate::{Ending, host_logs, lake_dir, place, quantity};
 
 /// How often a follower looks for new lines.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
-pub(crate) fn logs(args: &LogsArgs) -> anyhow::Result<Ending> {
-    let lake = &args.lake.dir;
+pub(crate) fn logs(args: &LogsArgs, host: Option<&str>) -> anyhow::Result<Ending> {
+    if let Some(client) = place::service(&args.lake, host)? {
+        return host_logs::logs(args, &client);
+    }
+    let lake = args.lake.dir();
     lake_dir::require(lake)?;
     let run = find_run(lake, &args.run).map_err(|e| e.problem())?;
     let record = RunRecord::load(lake, &run).map_err(|e| e.problem())?;
@@ -56,7 +59,7 @@ fn check_node(args: &LogsArgs, record: &RunRecord) -> Result<(), Problem> {
 }
 
 /// A node's name, or that of its family.
-fn is_meant(typed: &str, node: &str) -> bool {
+pub(crate) fn is_meant(typed: &str, node: &str) -> bool {
     node == typed || node.strip_prefix(typed).is_some_and(|it| it.starts_with('['))
 }
 
@@ -79,13 +82,17 @@ fn print_new(
         {
             continue;
         }
-        let offset = offsets.get(&file).copied().unwrap_or(0);
+        let offset = match (offsets.get(&file), args.tail) {
+            (Some(it), _) => *it,
+            (None, Some(tail)) => file.size()?.lines.saturating_sub(tail),
+            (None, None) => 0,
+        };
         let mut stdout = std::io::stdout().lock();
         let mut failure = None;
-        let range = LogRange { from: offset, ..LogRange::default() };
+        let range = LogRange { from: offset, text: args.grep.as_deref(), ..LogRange::default() };
         let next = file.read(range, |_, entry| {
             printed = true;
-            failure = print_entry(args, &mut stdout, &file, &entry).err();
+            failure = print_entry(args, &mut stdout, (&file.node, file.attempt), &entry).err();
             if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if let Some(failure) = failure {
@@ -96,20 +103,20 @@ fn print_new(
     Ok(printed)
 }
 
-fn print_entry(
+pub(crate) fn print_entry(
     args: &LogsArgs,
     out: &mut impl std::io::Write,
-    file: &LogFile,
+    (node, attempt): (&str, u32),
     entry: &LogEntry,
 ) -> std::io::Result<()> {
     if args.json {
-        let value = json!({"node": file.node, "attempt": file.attempt, "at": entry.at, "level": entry.level,
+        let value = json!({"node": node, "attempt": attempt, "at": entry.at, "level": entry.level,
             "source": entry.source, "message": entry.message, "fields": entry.fields});
         return writeln!(out, "{value}");
     }
     let at = quantity::time(Time(entry.at));
     let level = entry.level.to_uppercase();
-    write!(out, "{at} {level:5} {}#{} ", file.node, file.attempt)?;
+    write!(out, "{at} {level:5} {node}#{attempt} ")?;
     if entry.source != "task" {
         write!(out, "{}: ", entry.source)?;
     }

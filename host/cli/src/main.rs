@@ -11,6 +11,10 @@ mod components;
 mod deploy;
 mod diff;
 mod difference;
+mod export_runs;
+mod host_logs;
+mod host_run;
+mod host_runs;
 mod inspect;
 mod lake_dir;
 mod login;
@@ -19,6 +23,7 @@ mod machine;
 mod new_task;
 mod params;
 mod pipelines;
+mod place;
 mod plan;
 mod progress;
 mod quantity;
@@ -65,13 +70,13 @@ fn main() -> ExitCode {
         Command::Build(it) => build::build(&it),
         Command::Inspect(it) => inspect::inspect(&it, host),
         Command::Plan(it) => plan::plan(&it),
-        Command::Run(it) => run::run(&it),
+        Command::Run(it) => run::run(&it, host),
         Command::Sweep(it) => sweep::sweep(&it),
         Command::Check(it) => check::check(&it),
         Command::Tables(it) => tables::tables(&it),
         Command::Show(it) => show::show(&it),
-        Command::Logs(it) => logs::logs(&it),
-        Command::Runs(it) => runs::runs(&it),
+        Command::Logs(it) => logs::logs(&it, host),
+        Command::Runs(it) => runs::runs(&it, host),
         Command::Replay(it) => replay::replay(&it),
         Command::Diff(it) => diff::diff(&it),
         Command::Clean(it) => clean::clean(&it),

@@ -1,5 +1,6 @@
 //! Parameters in bulk: from the record of a run (`--from`) and from a file (`--params`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -33,6 +34,17 @@ pub(crate) fn parameters(
         take(read(file)?, &format!("params {}", file.display()))?;
     }
     Ok((parameters, lineage))
+}
+
+/// The values of a file, and where each came from, for a service that checks them itself.
+pub(crate) fn of_file(
+    file: Option<&Path>,
+) -> Result<(Map<String, Value>, BTreeMap<String, String>), Problem> {
+    let Some(file) = file else { return Ok((Map::new(), BTreeMap::new())) };
+    let values = read(file)?;
+    let origin = format!("params {}", file.display());
+    let from = values.keys().map(|name| (name.clone(), origin.clone())).collect();
+    Ok((values, from))
 }
 
 /// A file of parameters that the pipeline has.

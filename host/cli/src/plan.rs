@@ -13,8 +13,8 @@ use crate::{Ending, lake_dir, table_view};
 
 pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Ending> {
     let planned = plan_of(&args.of, 1)?;
-    let in_memory = args.of.lake.dir == Path::new(lake_dir::IN_MEMORY);
-    let is_there = !in_memory && !args.of.force && args.of.lake.dir.is_dir();
+    let in_memory = args.of.lake.dir() == Path::new(lake_dir::IN_MEMORY);
+    let is_there = !in_memory && !args.of.force && args.of.lake.dir().is_dir();
     let lake: Option<Lake> = is_there.then(|| lake_dir::open_to_read(&args.of.lake)).transpose()?;
     let mut previews = preview(&planned.plan, lake.as_ref(), &planned.base);
     for (it, node) in previews.iter_mut().zip(&planned.plan.nodes) {

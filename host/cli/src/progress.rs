@@ -38,10 +38,15 @@ enum Display {
 
 impl Progress {
     pub(crate) fn start(plan: &Plan, selected: &[bool]) -> Self {
-        let total = selected.iter().filter(|it| **it).count();
+        let names = plan.nodes.iter().map(|it| it.name.clone()).collect();
+        Self::of(names, selected.iter().filter(|it| **it).count())
+    }
+
+    /// Of nodes by name, so many of which are to end.
+    pub(crate) fn of(names: Vec<String>, total: usize) -> Self {
         let display = if std::io::stderr().is_terminal() { bars(total) } else { Display::Lines };
         Self {
-            names: plan.nodes.iter().map(|it| it.name.clone()).collect(),
+            names,
             began: Instant::now(),
             shown: Mutex::new(Shown { display, total, done: 0, rows: 0, printed: 0 }),
         }

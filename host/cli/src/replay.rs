@@ -24,13 +24,13 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     if let Some(sweep) = sweep_of(args)? {
         return sweep_replay::replay(args, &sweep);
     }
-    let record = runs::load(&args.lake.dir, &args.run)?;
+    let record = runs::load(args.lake.dir(), &args.run)?;
     let record = match &args.folder {
         Some(it) => record.moved_to(it),
         None => record,
     };
     let original = lake_dir::open_to_read(&args.lake)?;
-    let replay = Replay::prepare(record, args.node.as_deref(), &args.lake.dir, sandbox(jobs)?, machine)
+    let replay = Replay::prepare(record, args.node.as_deref(), args.lake.dir(), sandbox(jobs)?, machine)
         .map_err(Problems)?;
     let lake = open_into(args)?;
     let in_the_way = replay.tables_in_the_way(&lake);
@@ -60,17 +60,17 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
 
 /// The sweep that is meant, if one is: its points were perhaps all known, so that there is no run of its id.
 fn sweep_of(args: &ReplayArgs) -> anyhow::Result<Option<RunId>> {
-    lake_dir::require(&args.lake.dir)?;
+    lake_dir::require(args.lake.dir())?;
     if args.run == "last" {
         let newest = |it: Result<RunId, _>| it.ok();
         let (run, sweep) =
-            (newest(find_run(&args.lake.dir, "last")), newest(find_sweep(&args.lake.dir, "last")));
+            (newest(find_run(args.lake.dir(), "last")), newest(find_sweep(args.lake.dir(), "last")));
         // Ids sort by time; `None` comes before all of them.
         return Ok(sweep.filter(|it| run.as_ref() <= Some(it)));
     }
-    match find_run(&args.lake.dir, &args.run) {
-        Ok(run) => Ok(RunRecord::load(&args.lake.dir, &run).ok().filter(|it| it.is_sweep).map(|it| it.run)),
-        Err(_) => Ok(find_sweep(&args.lake.dir, &args.run).ok()),
+    match find_run(args.lake.dir(), &args.run) {
+        Ok(run) => Ok(RunRecord::load(args.lake.dir(), &run).ok().filter(|it| it.is_sweep).map(|it| it.run)),
+        Err(_) => Ok(find_sweep(args.lake.dir(), &args.run).ok()),
     }
 }
 
@@ -93,12 +93,12 @@ pub(crate) fn open_into(args: &ReplayArgs) -> anyhow::Result<Lake> {
     let Some(into) = &args.into else { return Ok(Lake::in_memory()) };
     let same =
         |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
-    if same(into, &args.lake.dir) {
+    if same(into, args.lake.dir()) {
         let what = format!("`--into {}` is the lake of the run itself", into.display());
         let mend = "name another folder, or leave it away to replay in memory";
         return Err(Problem::new(Code("replay-into-itself"), what, mend).into());
     }
-    let into = crate::args::LakeArg { dir: into.clone() };
+    let into = crate::args::LakeArg { named: Some(into.clone()) };
     Ok(lake_dir::open_to_write(&into, "tidemill replay")?)
 }
 

@@ -19,7 +19,7 @@ use crate::args::{PlanOf, RunArgs, WindowArgs};
 use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
-use crate::{Ending, lake_dir, params, quantity, runs, table_view};
+use crate::{Ending, host_run, lake_dir, params, place, quantity, runs, table_view};
 
 /// A plan with all that is needed to run it.
 pub(crate) struct Planned {
@@ -36,7 +36,13 @@ pub(crate) struct Planned {
     pub(crate) recompute: BTreeSet<String>,
 }
 
-pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: &RunArgs, host: Option<&str>) -> anyhow::Result<Ending> {
+    if let Some(name) = name_on_service(args)
+        && let Some(client) = place::service(&args.of.lake, host)?
+    {
+        return host_run::begin(args, &client, name);
+    }
+    host_run::refuse_service_only(args)?;
     let machine = this_machine();
     let jobs = args.jobs.unwrap_or((machine.cpus_milli / 1000).max(1));
     let planned = plan_of(&args.of, jobs)?;
@@ -69,6 +75,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Ending> {
         Err(error) if !crate::complain::is_broken_pipe(&error) => Err(error),
         _ => Ok(ending),
     }
+}
+
+/// What was typed, where it is the name of a pipeline rather than a place on this machine.
+fn name_on_service(args: &RunArgs) -> Option<&str> {
+    let typed = args.of.pipeline.as_deref()?;
+    let name = typed.to_str()?;
+    let is_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '@');
+    (!typed.exists() && name.chars().all(is_name)).then_some(name)
 }
 
 /// The first signal cancels the run; another ends the process at once, which loses nothing that is committed.
@@ -151,7 +165,7 @@ impl Told {
 
     /// The file that the run read is not read again: it may say something else by now.
     fn of_run(args: &PlanOf, run: &str) -> Result<Self, Problem> {
-        let lake = &args.lake.dir;
+        let lake = args.lake.dir();
         lake_dir::require(lake)?;
         let run = find_run(lake, run).map_err(|e| e.problem())?;
         let record = RunRecord::load(lake, &run).map_err(|e| e.problem())?;
@@ -230,7 +244,7 @@ fn report(args: &RunArgs, record: &RunRecord) -> anyhow::Result<()> {
 /// Most rows of the closing table; the rest is in the run's record.
 const NODES_SHOWN: usize = 40;
 
-fn print_tables(record: &RunRecord) -> anyhow::Result<()> {
+pub(crate) fn print_tables(record: &RunRecord) -> anyhow::Result<()> {
     let nodes: Vec<&NodeRecord> = record.nodes.iter().filter(|it| it.state != NodeState::Left).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     for node in nodes.iter().take(NODES_SHOWN) {
@@ -261,6 +275,21 @@ fn print_tables(record: &RunRecord) -> anyhow::Result<()> {
 }
 
 fn say_summary(args: &RunArgs, record: &RunRecord) {
+    say_ending(record);
+    let at_terminal = std::io::stderr().is_terminal() && !args.of.json;
+    if at_terminal
+        && args.of.lake.dir() != Path::new(lake_dir::IN_MEMORY)
+        && record.state == RunState::Succeeded
+    {
+        crate::complain::talk!(
+            "tables are in `{}`: `tidemill show NODE` prints one",
+            args.of.lake.dir().display()
+        );
+    }
+}
+
+/// How a run ended, in a line; why, where it failed.
+pub(crate) fn say_ending(record: &RunRecord) {
     let number = |state: NodeState| record.nodes.iter().filter(|it| it.state == state).count();
     let (computed, reused) = (number(NodeState::Computed), number(NodeState::Reused));
     let elapsed = quantity::duration(record.took().unwrap_or_default());
@@ -290,15 +319,5 @@ fn say_summary(args: &RunArgs, record: &RunRecord) {
                  in {elapsed} (run {run}); what was computed is kept and reused by the next run"
             );
         }
-    }
-    let at_terminal = std::io::stderr().is_terminal() && !args.of.json;
-    if at_terminal
-        && args.of.lake.dir != Path::new(lake_dir::IN_MEMORY)
-        && record.state == RunState::Succeeded
-    {
-        crate::complain::talk!(
-            "tables are in `{}`: `tidemill show NODE` prints one",
-            args.of.lake.dir.display()
-        );
     }
 }

@@ -10,24 +10,39 @@ use tidemill_driver::{
 use tidemill_plan::Time;
 
 use crate::args::{RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
-use crate::{Ending, lake_dir, quantity, table_view};
+use crate::client::require_host;
+use crate::{Ending, host_runs, lake_dir, place, quantity, table_view};
 
-pub(crate) fn runs(args: &RunsArgs) -> anyhow::Result<Ending> {
+pub(crate) fn runs(args: &RunsArgs, host: Option<&str>) -> anyhow::Result<Ending> {
     match &args.what {
-        Some(RunsWhat::Show(it)) => show(it),
-        None => list(&args.list),
+        Some(RunsWhat::Show(it)) => match place::service(&it.lake, host)? {
+            Some(client) => host_runs::show(it, &client),
+            None => show(it),
+        },
+        Some(RunsWhat::Cancel(it)) => host_runs::act(&require_host(host)?, &it.run, "cancel"),
+        Some(RunsWhat::Pause(it)) => host_runs::act(&require_host(host)?, &it.run, "pause"),
+        Some(RunsWhat::Resume(it)) => host_runs::act(&require_host(host)?, &it.run, "resume"),
+        Some(RunsWhat::Retry(it)) => host_runs::retry(it, &require_host(host)?),
+        Some(RunsWhat::Note(it)) => host_runs::note(it, &require_host(host)?),
+        Some(RunsWhat::Export(it)) => host_runs::export(it, &require_host(host)?),
+        None => match place::service(&args.list.lake, host)? {
+            Some(client) => host_runs::list(&args.list, &client),
+            None => list(&args.list),
+        },
     }
 }
 
 fn list(args: &RunsListArgs) -> anyhow::Result<Ending> {
-    let lake = &args.lake.dir;
+    let lake = args.lake.dir();
     lake_dir::require(lake)?;
+    let since = args.since.as_deref().map(host_runs::since_time).transpose()?;
+    let since = since.and_then(|it| Time::parse(&it).ok());
     let mut records = Vec::new();
     let mut pipelines = Vec::new();
     for run in list_runs(lake).map_err(|e| e.problem())?.iter().rev() {
         match RunRecord::load(lake, run) {
             Ok(record) => {
-                if is_wanted(args, &record) {
+                if is_wanted(args, since, &record) {
                     records.push(record);
                 } else {
                     pipelines.push(record.pipeline);
@@ -37,6 +52,7 @@ fn list(args: &RunsListArgs) -> anyhow::Result<Ending> {
             Err(e) => crate::complain::talk!("{}", e.problem()),
         }
     }
+    records.truncate(args.limit.unwrap_or(usize::MAX));
     if args.json {
         table_view::print_json(&records.iter().map(summary).collect())?;
     } else if !records.is_empty() {
@@ -49,20 +65,23 @@ fn list(args: &RunsListArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-fn is_wanted(args: &RunsListArgs, record: &RunRecord) -> bool {
+fn is_wanted(args: &RunsListArgs, since: Option<Time>, record: &RunRecord) -> bool {
     let wanted = args.state.map(|it| match it {
+        StateFilter::Queued => "queued",
         StateFilter::Running => "running",
+        StateFilter::Paused => "paused",
         StateFilter::Succeeded => "succeeded",
         StateFilter::Failed => "failed",
         StateFilter::Cancelled => "cancelled",
         StateFilter::Lost => "lost",
     });
     args.pipeline.as_ref().is_none_or(|it| *it == record.pipeline)
+        && since.is_none_or(|it| record.began_at >= it.0)
         && wanted.is_none_or(|it| it == state(record))
 }
 
 fn say_none(args: &RunsListArgs, pipelines: &[String]) {
-    let lake = args.lake.dir.display();
+    let lake = args.lake.dir().display();
     let nearest = args.pipeline.as_ref().and_then(|typed| {
         let others = pipelines.iter().map(String::as_str).filter(|it| it != typed);
         tidemill_plan::nearest(typed, others)
@@ -157,7 +176,7 @@ fn summary(record: &RunRecord) -> Value {
 }
 
 fn show(args: &RunsShowArgs) -> anyhow::Result<Ending> {
-    let lake = &args.lake.dir;
+    let lake = args.lake.dir();
     let record = load(lake, &args.run)?;
     let chain = chain(lake, &record);
     if args.json {
@@ -167,14 +186,19 @@ fn show(args: &RunsShowArgs) -> anyhow::Result<Ending> {
         table_view::print_json(&value)?;
     } else {
         print_head(&record, &chain)?;
-        print_parameters(&record)?;
-        print_read(&record)?;
-        print_nodes(&record)?;
-        print_attempts(&record)?;
-        print_metrics(&record)?;
-        print_errors(&record)?;
+        print_record(&record)?;
     }
     Ok(Ending::Done)
+}
+
+/// What went in and what came out.
+pub(crate) fn print_record(record: &RunRecord) -> anyhow::Result<()> {
+    print_parameters(record)?;
+    print_read(record)?;
+    print_nodes(record)?;
+    print_attempts(record)?;
+    print_metrics(record)?;
+    print_errors(record)
 }
 
 /// A run's record, by what was typed.

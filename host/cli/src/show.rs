@@ -68,8 +68,8 @@ fn newest_run_with<'t, 'a>(
     args: &ShowArgs,
     tables: &'t [(&'a TableEntry, &'a Manifest)],
 ) -> Option<(RunId, &'t (&'a TableEntry, &'a Manifest))> {
-    let runs = list_runs(&args.lake.dir).ok()?;
-    let records = runs.iter().rev().take(RUNS_MAX).filter_map(|it| RunRecord::load(&args.lake.dir, it).ok());
+    let runs = list_runs(args.lake.dir()).ok()?;
+    let records = runs.iter().rev().take(RUNS_MAX).filter_map(|it| RunRecord::load(args.lake.dir(), it).ok());
     // A sweep has a table for every point, none of them more than another.
     records.filter(|it| !it.is_sweep).find_map(|record| {
         let has = |entry: &TableEntry| {

@@ -123,8 +123,8 @@ fn print(args: &SweepRunArgs, record: &SweepRecord, shown: &[&PointRow]) -> anyh
 }
 
 fn results_file(args: &SweepRunArgs, record: &SweepRecord) -> Option<PathBuf> {
-    let is_kept = args.lake.dir != Path::new(lake_dir::IN_MEMORY);
-    is_kept.then(|| args.lake.dir.join("sweeps").join(&record.sweep.0).join("results.parquet"))
+    let is_kept = args.lake.dir() != Path::new(lake_dir::IN_MEMORY);
+    is_kept.then(|| args.lake.dir().join("sweeps").join(&record.sweep.0).join("results.parquet"))
 }
 
 fn say_summary(args: &SweepRunArgs, ended: &SweepEnded) {

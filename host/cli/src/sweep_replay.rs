@@ -23,7 +23,7 @@ pub(crate) fn replay(args: &ReplayArgs, sweep: &RunId) -> anyhow::Result<Ending>
     }
     let machine = this_machine();
     let jobs = (machine.cpus_milli / 1000).max(1);
-    let (record, rows) = load_rows(&args.lake.dir, sweep).map_err(|e| e.problem())?;
+    let (record, rows) = load_rows(args.lake.dir(), sweep).map_err(|e| e.problem())?;
     let left_out = record.counts.points - rows.iter().filter(|it| it.error.is_none()).count() as u64;
     let record = match &args.folder {
         Some(it) => record.moved_to(it),

@@ -25,16 +25,16 @@ pub(crate) struct Shown<'a> {
 }
 
 pub(crate) fn load(lake: &LakeArg, sweep: &str) -> anyhow::Result<(SweepRecord, Vec<PointRow>)> {
-    lake_dir::require(&lake.dir)?;
-    let id = find_sweep(&lake.dir, sweep).map_err(|e| e.problem())?;
-    Ok(load_rows(&lake.dir, &id).map_err(|e| e.problem())?)
+    lake_dir::require(lake.dir())?;
+    let id = find_sweep(lake.dir(), sweep).map_err(|e| e.problem())?;
+    Ok(load_rows(lake.dir(), &id).map_err(|e| e.problem())?)
 }
 
 pub(crate) fn list(lake: &LakeArg, is_json: bool) -> anyhow::Result<Ending> {
-    lake_dir::require(&lake.dir)?;
+    lake_dir::require(lake.dir())?;
     let mut records = Vec::new();
-    for id in list_sweeps(&lake.dir).map_err(|e| e.problem())?.iter().rev() {
-        match load_rows(&lake.dir, id) {
+    for id in list_sweeps(lake.dir()).map_err(|e| e.problem())?.iter().rev() {
+        match load_rows(lake.dir(), id) {
             Ok((record, _)) => records.push(record),
             Err(error) => talk!("{}", error.problem()),
         }

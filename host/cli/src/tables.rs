@@ -26,7 +26,7 @@ pub(crate) fn tables(args: &TablesArgs) -> anyhow::Result<Ending> {
 }
 
 fn say_empty(args: &TablesArgs) {
-    crate::complain::talk!("the lake `{}` has no tables yet", args.lake.dir.display());
+    crate::complain::talk!("the lake `{}` has no tables yet", args.lake.dir().display());
 }
 
 fn to_row(it: &TableEntry) -> Vec<String> {

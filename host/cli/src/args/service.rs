@@ -258,3 +258,81 @@ pub(crate) enum PipelinesWhat {
         after: i64,
     },
 }
+
+/// What only a service makes of a run.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "On a service")]
+pub(crate) struct RunOnService {
+    /// Follow the run to its end; exit code 1 when it fails
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// One node at a time, in topological order, with the logs printed as they come
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// What the run is about, for people
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// A label; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// Higher begins first
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
+    /// Two requests with one key are one run
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunOfService {
+    /// A run's id, the beginning of one, or `last`
+    pub(crate) run: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RetryArgs {
+    /// A run's id, the beginning of one, or `last`
+    pub(crate) run: String,
+    /// Compute this node and all that depends on it, even where valid; reuse the rest
+    #[arg(long, value_name = "NODE")]
+    pub(crate) from_node: Option<String>,
+    /// Compute even what could be reused
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Follow the run to its end; exit code 1 when it fails
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NoteArgs {
+    /// A run's id, the beginning of one, or `last`
+    pub(crate) run: String,
+    /// The remark; default: read from stdin
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    Json,
+    Csv,
+    Parquet,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// Runs' ids, beginnings of them, or `last`; default: all
+    pub(crate) runs: Vec<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs that are no older, as `1d`, `12h` or `2026-01-02`
+    #[arg(long, value_name = "AGE|TIME")]
+    pub(crate) since: Option<String>,
+    /// How to write it; default: what the ending of FILE says, else JSON
+    #[arg(long, short, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
