@@ -1,6 +1,6 @@
 //! A throw-away PostgreSQL server: its own folder, its own port, gone with the test.
 
-#![expect(dead_code, reason = "included by several test targets, none of which uses all of it")]
+#![allow(dead_code, reason = "included by several test targets, some of which do not use all of it")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;

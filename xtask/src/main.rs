@@ -1,12 +1,14 @@
 //! What the README's commands call. Knows no crate of the host: it starts cargo and the built binary.
 #![expect(clippy::print_stderr, reason = "this program only talks")]
 
+mod apt;
 mod args;
 mod bench;
 mod browser;
 mod checkout;
 mod components;
 mod demo;
+mod duckdb;
 mod program;
 mod setup;
 mod suite;

@@ -2,6 +2,7 @@
 
 use crate::browser;
 use crate::checkout::Checkout;
+use crate::duckdb;
 use crate::program::{Program, is_installed};
 use crate::wasm_toolchain::{self, WasmToolchain};
 
@@ -32,5 +33,6 @@ pub(crate) fn setup_tests(checkout: &Checkout) -> anyhow::Result<()> {
             .without_env("CARGO_TARGET_DIR")
             .run()?;
     }
-    browser::install(checkout.root())
+    browser::install(checkout.root())?;
+    duckdb::install(checkout.root())
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
-use tidemill_lake::{Lake, LakeError, Manifest, Provenance, TableWriter, WindowFolder};
+use tidemill_lake::{
+    KeyProgress, Lake, LakeError, Manifest, Manifests as _, Provenance, TableWriter, WindowFolder,
+};
 use tidemill_plan::{Code, Digest, Input, Plan, PlanNode, SourceSpec, TaskUse, Window, Work, WriteMode};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
@@ -121,6 +123,8 @@ pub(crate) type Tables = Arc<[Arc<Manifest>]>;
 pub(crate) enum AttemptEnd {
     Computed {
         tables: Tables,
+        /// How far each has come with this, where someone else keeps that.
+        progress: Vec<Option<Vec<KeyProgress>>>,
         usage: Usage,
         metrics: BTreeMap<String, Value>,
     },
@@ -253,8 +257,9 @@ fn read_source(
     let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
     let tables = commit(&shared.run.0, node, writers, &key, &BTreeMap::new(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    usage.rows_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.rows).sum();
-    usage.bytes_out = tables.iter().flat_map(|it| it.iter()).map(|it| it.memory_bytes).sum();
+    let manifests = || tables.iter().flat_map(|it| it.tables.iter());
+    usage.rows_out = manifests().map(|it| it.rows).sum();
+    usage.bytes_out = manifests().map(|it| it.memory_bytes).sum();
     Ok(ended(tables, usage, BTreeMap::new()))
 }
 
@@ -356,9 +361,9 @@ impl Call<'_> {
     }
 }
 
-fn ended(tables: Option<Tables>, usage: Usage, metrics: BTreeMap<String, Value>) -> AttemptEnd {
-    match tables {
-        Some(tables) => AttemptEnd::Computed { tables, usage, metrics },
+fn ended(committed: Option<Committed>, usage: Usage, metrics: BTreeMap<String, Value>) -> AttemptEnd {
+    match committed {
+        Some(Committed { tables, progress }) => AttemptEnd::Computed { tables, progress, usage, metrics },
         None => AttemptEnd::Stopped,
     }
 }
@@ -367,10 +372,10 @@ fn ended(tables: Option<Tables>, usage: Usage, metrics: BTreeMap<String, Value>)
 fn update_of(shared: &Shared<'_>, position: usize) -> Result<Option<Update>, NodeFailure> {
     let node = &shared.plan.nodes[position];
     let Some(live) = shared.live.filter(|_| node.write_mode != WriteMode::Replace) else { return Ok(None) };
-    let outputs = node.outputs.iter().map(|it| Ok(live.newest(&it.name)?.map(Arc::new)));
+    let outputs = node.outputs.iter().map(|it| Ok(live.current(&it.name)?.map(Arc::new)));
     let outputs: Vec<Option<Arc<Manifest>>> = outputs.collect::<Result<_, LakeError>>()?;
     let before = match outputs.first() {
-        Some(Some(it)) => live.read_by(it)?,
+        Some(Some(it)) => live.read_by(&it.table)?,
         Some(None) | None => BTreeMap::new(),
     };
     let mut reads = Vec::new();
@@ -378,7 +383,7 @@ fn update_of(shared: &Shared<'_>, position: usize) -> Result<Option<Update>, Nod
         for member in &input.members {
             let manifest = shared.table(member.node, member.output);
             let before = match before.get(&manifest.table) {
-                Some(digest) => live.snapshot(&manifest.table, digest)?.map(Arc::new),
+                Some(digest) => live.with_digest(&manifest.table, digest)?.map(Arc::new),
                 None => None,
             };
             reads.push(Read { manifest, before });
@@ -426,6 +431,13 @@ fn table_io<'a>(
     })
 }
 
+/// Tables that an attempt has finished, in the order of the node's outputs.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) tables: Tables,
+    pub(crate) progress: Vec<Option<Vec<KeyProgress>>>,
+}
+
 /// Commits every table of a node; `None` when the attempt was told to stop before. A node counts only when all its
 /// tables carry its key, so a crash between two of them leaves the node to be computed again.
 pub(crate) fn commit(
@@ -435,7 +447,7 @@ pub(crate) fn commit(
     key: &Digest,
     metrics: &BTreeMap<String, Value>,
     interrupt: &Interrupt,
-) -> Result<Option<Tables>, NodeFailure> {
+) -> Result<Option<Committed>, NodeFailure> {
     if interrupt.cause().is_some() {
         return Ok(None);
     }
@@ -443,6 +455,7 @@ pub(crate) fn commit(
         Work::Source(_) => None,
         Work::Task(it) => Some(it),
     };
+    let mut progress = Vec::with_capacity(node.outputs.len());
     let mut tables = Vec::with_capacity(node.outputs.len());
     for it in &node.outputs {
         let Some(writer) = writers.remove(&it.port) else {
@@ -458,11 +471,12 @@ pub(crate) fn commit(
             run: run.to_owned(),
             metrics: metrics.clone(),
         };
+        progress.push(writer.progress());
         let manifest = writer.finish(provenance).map_err(|e| {
             let failure = NodeFailure::from(e);
             NodeFailure { what: format!("output `{}`: {}", it.port, failure.what), ..failure }
         })?;
         tables.push(Arc::new(manifest));
     }
-    Ok(Some(tables.into()))
+    Ok(Some(Committed { tables: tables.into(), progress }))
 }

@@ -38,7 +38,10 @@ pub use failure::{DriverError, NodeFailure};
 pub use live::{
     Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
 };
-pub use live_table::LiveTables;
+pub use live_table::{
+    Compacted, LiveTables, Making, Sweep, Swept, compact, expire, manifest_of, read_version, sweep,
+    table_write, valid_manifest,
+};
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
 pub use log_file::{LogEntry, LogFile, LogRange, LogSize, log_files};
 pub use observer::{Event, NodeEnd, Observer};

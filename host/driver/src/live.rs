@@ -6,6 +6,7 @@ mod claims;
 mod flights;
 mod fold;
 mod journal;
+mod publish;
 mod request;
 mod run;
 mod views;
@@ -26,7 +27,6 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 pub use self::request::{Deployed, LivePlan, RunRequest};
-pub(crate) use self::run::Parts;
 pub use self::views::{Follower, LiveLoad, RunView};
 
 use self::center::Center;
@@ -71,7 +71,7 @@ pub struct LiveOptions {
 pub(crate) struct LiveContext {
     pub(crate) store: Store,
     pub(crate) lake: Lake,
-    pub(crate) tables: Arc<LiveTables>,
+    pub(crate) tables: LiveTables,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) deployments: Arc<dyn Deployments>,
     pub(crate) machine: Machine,
@@ -109,7 +109,7 @@ impl Live {
     #[must_use]
     pub fn start(
         store: Store,
-        (lake, tables): (Lake, Arc<LiveTables>),
+        (lake, tables): (Lake, LiveTables),
         sandbox: Arc<Sandbox>,
         deployments: Arc<dyn Deployments>,
         options: LiveOptions,

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, concat, concat_batches};
+use arrow::datatypes::{Field, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -25,6 +26,8 @@ pub(crate) struct PartReader {
     input: Input,
     /// Read on first use, with the places of pages, so that rows can be skipped without decoding them.
     metadata: Option<ArrowReaderMetadata>,
+    /// Ids of the table's columns, by which they are found in the file; `None`: the file has them in the same order.
+    ids: Option<Arc<Vec<i64>>>,
 }
 
 #[derive(Debug)]
@@ -41,13 +44,13 @@ pub(crate) struct Rows {
 }
 
 impl PartReader {
-    pub(crate) fn open(path: &Path, bytes: u64) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &Path, bytes: u64, ids: Option<Arc<Vec<i64>>>) -> std::io::Result<Self> {
         let input = if bytes <= WHOLE_BYTES_MAX {
             Input::Whole(std::fs::read(path)?.into())
         } else {
             Input::File(File::open(path)?)
         };
-        Ok(Self { input, metadata: None })
+        Ok(Self { input, metadata: None, ids })
     }
 
     /// Rows `rows` of row group `group`, columns `columns` (positions in the table) in this order, as `schema`.
@@ -69,7 +72,10 @@ impl PartReader {
         columns: &[usize],
         schema: &SchemaRef,
     ) -> Result<RecordBatch, String> {
-        let mut decoder = self.decoder(group, rows, columns).map_err(|e| e.to_string())?;
+        let places = self.places(columns, schema).map_err(|e| e.to_string())?;
+        let mut in_file: Vec<usize> = places.iter().copied().flatten().collect();
+        in_file.sort_unstable();
+        let mut decoder = self.decoder(group, rows, &in_file).map_err(|e| e.to_string())?;
         let first = decoder.next().transpose().map_err(|e| e.to_string())?;
         let Some(first) = first else { return Ok(RecordBatch::new_empty(schema.clone())) };
         let rest: Vec<RecordBatch> = decoder.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
@@ -87,15 +93,57 @@ impl PartReader {
             ));
         }
         // The decoder gives columns in the file's order.
-        let mut in_file: Vec<usize> = columns.to_vec();
-        in_file.sort_unstable();
-        let arrays = columns.iter().map(|it| {
-            let position = in_file.binary_search(it).map_err(|_place| "lacks a column".to_owned())?;
-            batch.columns().get(position).cloned().ok_or_else(|| "lacks a column".to_owned())
+        let arrays = places.iter().zip(schema.fields()).map(|(place, field)| {
+            // Written before the table had it.
+            let Some(place) = place else { return Ok(new_null_array(field.data_type(), batch.num_rows())) };
+            let position = in_file.binary_search(place).map_err(|_place| "lacks a column".to_owned())?;
+            let array = batch.columns().get(position).cloned().ok_or("lacks a column")?;
+            if array.data_type() == field.data_type() || self.ids.is_none() {
+                return Ok(array);
+            }
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(&array, field.data_type(), &strict).map_err(|e| e.to_string())
         });
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(schema.clone(), arrays.collect::<Result<_, _>>()?, &options)
-            .map_err(|e| e.to_string())
+        let arrays = arrays.collect::<Result<_, String>>()?;
+        RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(|e| e.to_string())
+    }
+
+    /// All of a column of a row group, by its place in the file.
+    pub(crate) fn column(&mut self, group: usize, place: usize) -> Result<ArrayRef, String> {
+        guarded(|| {
+            let rows = self.metadata().map_err(|e| e.to_string())?.metadata().row_group(group).num_rows();
+            let rows = Rows { from: 0, to: usize::try_from(rows).unwrap_or(0) };
+            let decoder = self.decoder(group, rows, &[place]).map_err(|e| e.to_string())?;
+            let batches: Vec<RecordBatch> = decoder.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+            let arrays: Vec<_> = batches.iter().map(|it| it.column(0).as_ref()).collect();
+            concat(&arrays).map_err(|e| e.to_string())
+        })
+    }
+
+    /// Where each of the columns stands in the file.
+    fn places(&mut self, columns: &[usize], schema: &SchemaRef) -> Result<Vec<Option<usize>>, ParquetError> {
+        let Some(ids) = self.ids.clone() else { return Ok(columns.iter().map(|it| Some(*it)).collect()) };
+        let metadata = self.metadata()?;
+        let fields = metadata.parquet_schema().root_schema().get_fields();
+        let place = |(column, field): (&usize, &Arc<Field>)| {
+            let id = ids.get(*column).copied();
+            let by_id = fields.iter().position(|it| {
+                let about = it.get_basic_info();
+                about.has_id() && Some(i64::from(about.id())) == id
+            });
+            // Files that were made elsewhere and added as they are have no ids, and are read by name.
+            let has_ids = fields.iter().any(|it| it.get_basic_info().has_id());
+            by_id.or_else(|| fields.iter().position(|it| !has_ids && it.name() == field.name()))
+        };
+        Ok(columns.iter().zip(schema.fields()).map(place).collect())
+    }
+
+    pub(crate) fn metadata(&mut self) -> Result<ArrowReaderMetadata, ParquetError> {
+        match &self.input {
+            Input::Whole(bytes) => metadata_of(bytes, &mut self.metadata),
+            Input::File(file) => metadata_of(file, &mut self.metadata),
+        }
     }
 
     fn decoder(
@@ -111,6 +159,17 @@ impl PartReader {
     }
 }
 
+fn metadata_of<T: parquet::file::reader::ChunkReader>(
+    input: &T,
+    metadata: &mut Option<ArrowReaderMetadata>,
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    if let Some(metadata) = metadata {
+        return Ok(metadata.clone());
+    }
+    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+    Ok(metadata.insert(ArrowReaderMetadata::load(input, options)?).clone())
+}
+
 fn decoder_of<T: parquet::file::reader::ChunkReader + 'static>(
     input: T,
     metadata: &mut Option<ArrowReaderMetadata>,
@@ -118,13 +177,7 @@ fn decoder_of<T: parquet::file::reader::ChunkReader + 'static>(
     rows: Rows,
     columns: &[usize],
 ) -> Result<ParquetRecordBatchReader, ParquetError> {
-    let metadata = match metadata {
-        Some(metadata) => metadata.clone(),
-        None => {
-            let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-            metadata.insert(ArrowReaderMetadata::load(&input, options)?).clone()
-        }
-    };
+    let metadata = metadata_of(&input, metadata)?;
     if group >= metadata.metadata().num_row_groups() {
         return Err(ParquetError::General(format!("there is no row group {group}")));
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
-use tidemill_plan::{Code, TableName};
+use tidemill_plan::{Code, Problem, TableName};
 
 use crate::index::{Violation, ViolationKind};
 use crate::lock::Holder;
@@ -60,13 +60,26 @@ pub enum LakeError {
     NoIndex { table: TableName },
     #[error("table `{table}` has more than {max} identifiers")]
     TooManyIdentifiers { table: TableName, max: usize },
+    #[error("table `{table}` belongs to a catalogue, not to its folder")]
+    InCatalog { table: TableName },
+    #[error("table `{table}` was written by another program in a way that is not understood: {cause}")]
+    Foreign { table: TableName, cause: String },
+    #[error(
+        "table `{table}` was written by another program, and its {bytes} bytes are more than the {max} that are sorted in memory"
+    )]
+    ForeignTooLarge { table: TableName, bytes: u64, max: u64 },
+    /// Whoever keeps the manifests cannot tell: what it says of that.
+    #[error("table `{table}`: {}", problem.what)]
+    Catalog { table: TableName, problem: Box<Problem>, is_passing: bool },
+    #[error("version {version} of table `{table}` has been expired: its files are gone")]
+    Expired { table: TableName, version: i64 },
     #[error("table name `{name}` is not a safe file name")]
     BadName { name: String },
     #[error("table `{table}`: cannot {verb}: {cause}")]
     Format { table: TableName, verb: &'static str, cause: String },
 }
 
-impl From<&LakeError> for tidemill_plan::Problem {
+impl From<&LakeError> for Problem {
     fn from(error: &LakeError) -> Self {
         Self::new(error.code(), error.to_string(), error.mend())
     }
@@ -99,6 +112,11 @@ impl LakeError {
             Self::ColumnTwice { .. } => Code("column-twice"),
             Self::NoIndex { .. } => Code("upsert-without-index"),
             Self::TooManyIdentifiers { .. } => Code("identifiers-too-many"),
+            Self::InCatalog { .. } => Code("table-in-catalog"),
+            Self::Foreign { .. } => Code("table-foreign"),
+            Self::ForeignTooLarge { .. } => Code("table-foreign-too-large"),
+            Self::Catalog { problem, .. } => problem.code,
+            Self::Expired { .. } => Code("snapshot-expired"),
             Self::BadName { .. } => Code("table-name-unsafe"),
             Self::Format { .. } => Code("table-format"),
         }
@@ -143,6 +161,15 @@ impl LakeError {
             Self::ColumnTwice { column, .. } => format!("rename one of the columns `{column}`"),
             Self::NoIndex { .. } => "declare a time index, or use the write mode `append` or `replace`".into(),
             Self::TooManyIdentifiers { .. } => "use the write mode `replace`, which keeps no progress".into(),
+            Self::InCatalog { .. } => "drop it with the program that keeps the catalogue".into(),
+            Self::Foreign { .. } => {
+                "write the table anew with plain Parquet files: `CREATE OR REPLACE TABLE … AS SELECT …` does".into()
+            }
+            Self::ForeignTooLarge { .. } => {
+                "export it to Parquet files in order of time, and read those as a source".into()
+            }
+            Self::Catalog { problem, .. } => problem.mend.clone(),
+            Self::Expired { .. } => "ask for a newer snapshot; `tidemill tables history` lists them".into(),
             Self::BadName { .. } => "use letters, digits, `-`, `_` and `.`".into(),
             Self::Format { .. } => "see the message; if the data is as declared, please report this".into(),
         }
@@ -151,7 +178,7 @@ impl LakeError {
     /// True when the same call may succeed later without anything being changed by a person.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Replaced { .. })
+        matches!(self, Self::Io { .. } | Self::Replaced { .. } | Self::Catalog { is_passing: true, .. })
     }
 
     pub(crate) fn io(verb: &'static str, path: &Path, cause: io::Error) -> Self {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_plan::{Digest, TableName};
 
 use crate::cache::{Cache, CacheUse, Decoded};
+use crate::catalogued::Manifests;
 use crate::files::{Disk, Files};
 use crate::leftovers::{UNFINISHED, remove_leftovers};
 use crate::lock::{Left, Lock};
@@ -41,8 +42,16 @@ pub(crate) struct Inner {
 
 #[derive(Debug)]
 pub(crate) enum Place {
-    Folder { root: PathBuf, lock: Option<Lock> },
+    Folder {
+        root: PathBuf,
+        lock: Option<Lock>,
+    },
     Memory(Mutex<BTreeMap<(WindowFolder, TableName), InMemory>>),
+    /// Files only: which of them are a table is known elsewhere.
+    Catalogued {
+        root: PathBuf,
+        manifests: Arc<dyn Manifests>,
+    },
 }
 
 /// A table of a lake without files.
@@ -121,7 +130,7 @@ impl Lake {
     #[must_use]
     pub fn root(&self) -> Option<&Path> {
         match &self.inner.place {
-            Place::Folder { root, .. } => Some(root),
+            Place::Folder { root, .. } | Place::Catalogued { root, .. } => Some(root),
             Place::Memory(_) => None,
         }
     }
@@ -134,6 +143,7 @@ impl Lake {
             Place::Memory(tables) => {
                 Ok(lock_tables(tables).get(&(*window, name.clone())).map(|it| it.manifest.clone()))
             }
+            Place::Catalogued { manifests, .. } => manifests.current(name),
             Place::Folder { root, .. } => {
                 let mut known: Option<Manifest> = None;
                 for _ in 0..REPLACED_MAX {
@@ -153,7 +163,7 @@ impl Lake {
         }
     }
 
-    /// Every table, by window and name.
+    /// Every table, by window and name. None of a catalogue's: that lists them itself.
     pub fn tables(&self) -> Result<Vec<TableEntry>, LakeError> {
         let root = match &self.inner.place {
             Place::Memory(tables) => {
@@ -165,6 +175,7 @@ impl Lake {
                 });
                 return Ok(entries.collect());
             }
+            Place::Catalogued { .. } => return Ok(Vec::new()),
             Place::Folder { root, .. } => root,
         };
         let mut entries = Vec::new();
@@ -192,6 +203,7 @@ impl Lake {
             Place::Memory(tables) => {
                 return Ok(lock_tables(tables).remove(&(*window, name.clone())).is_some());
             }
+            Place::Catalogued { .. } => return Err(LakeError::InCatalog { table: name.clone() }),
             Place::Folder { root, .. } => root,
         };
         self.check_writable()?;
@@ -272,7 +284,7 @@ impl Lake {
     pub(crate) fn check_writable(&self) -> Result<(), LakeError> {
         match &self.inner.place {
             Place::Folder { root, lock: None } => Err(LakeError::OpenedForReading { root: root.clone() }),
-            Place::Folder { lock: Some(_), .. } | Place::Memory(_) => Ok(()),
+            Place::Folder { lock: Some(_), .. } | Place::Memory(_) | Place::Catalogued { .. } => Ok(()),
         }
     }
 
@@ -290,7 +302,7 @@ pub(crate) fn lock_tables(
 }
 
 /// Names become folders: nothing that could leave the lake, nor be taken for something else in it.
-fn check_name(name: &TableName) -> Result<(), LakeError> {
+pub(crate) fn check_name(name: &TableName) -> Result<(), LakeError> {
     let is_safe = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
     let text = &name.0;
     if text.is_empty() || text.len() > 200 || text.starts_with('.') || !text.chars().all(is_safe) {
@@ -363,7 +375,7 @@ fn check_parts(root: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     Ok(())
 }
 
-fn names_in(folder: &Path) -> Result<Vec<String>, LakeError> {
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, LakeError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         // A file, or removed since it was listed.

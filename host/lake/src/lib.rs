@@ -13,14 +13,18 @@
 
 mod blocks;
 mod cache;
+mod catalogued;
+mod compaction;
 mod compare;
 mod decode;
 mod digest;
 mod distinct;
+mod ducklake;
 mod error;
 mod export;
 mod files;
 mod folder;
+mod foreign;
 mod index;
 mod lake;
 mod leftovers;
@@ -28,13 +32,16 @@ mod lock;
 mod manifest;
 mod merge;
 mod options;
+mod output;
 mod part;
 mod progress;
 mod reader;
+mod revise;
 mod rows;
 mod shape;
 mod since;
 mod source;
+mod statistics;
 mod time;
 mod value;
 mod writer;
@@ -47,21 +54,27 @@ mod crash;
 mod fixture;
 
 pub use cache::CacheUse;
+pub use catalogued::{Manifests, Orphan};
 pub use compare::{
     ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
     compare_within, first_change,
 };
 pub use distinct::distinct_times;
+pub use ducklake::{CatalogColumn, type_from_text};
 pub use error::LakeError;
 pub use export::{ExportError, ExportFormat, export, with_plain_zones};
 pub use folder::WindowFolder;
+pub use foreign::{ForeignTable, open_foreign};
 pub use lake::{Lake, TableEntry};
 pub use lock::Holder;
-pub use manifest::{Block, Manifest, Part, Provenance, TimeRange};
+pub use manifest::{
+    Block, CatalogState, ColumnStatistics, ForeignPart, Manifest, Part, PartStatistics, Provenance, TimeRange,
+};
 pub use options::{Access, Durability, Options, ReadOptions, WriterOptions};
 pub use progress::{IDENTIFIERS_MAX, KeyProgress};
 pub use reader::TableReader;
 pub use rows::read_rows;
 pub use since::Since;
 pub use source::{SourceError, SourceFile, SourceReader, open_source, source_files};
+pub use statistics::Bounds;
 pub use writer::TableWriter;

@@ -39,6 +39,23 @@ pub struct Manifest {
     pub attempt: String,
     pub provenance: Provenance,
     pub written_at: Time,
+    /// Of a table whose manifests a catalogue keeps.
+    pub catalog: Option<CatalogState>,
+}
+
+/// What a catalogue knows of a table besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogState {
+    /// Of all columns, each before those inside it.
+    pub column_ids: Vec<i64>,
+    /// Greater than the id of any column that the table ever had.
+    pub column_id_next: i64,
+    /// The number of this version; `None` before it is committed.
+    #[serde(skip)]
+    pub version: Option<i64>,
+    /// The number of the version that this one was made from.
+    #[serde(skip)]
+    pub base: Option<i64>,
 }
 
 /// Who made a table, and of what.
@@ -67,10 +84,64 @@ pub struct TimeRange {
 /// One Parquet file; its row groups are the blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// In the table's folder.
+    /// In the table's folder; in a catalogue it may be an absolute path.
     pub file: String,
     pub bytes: u64,
     pub blocks: Vec<Block>,
+    /// For a catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<PartStatistics>,
+    /// Written by another program: its rows may come in any order.
+    #[serde(skip)]
+    pub foreign: Option<ForeignPart>,
+}
+
+impl Part {
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.blocks.iter().map(|it| it.rows).sum()
+    }
+
+    /// First and last time; `None` without rows or without time index.
+    pub(crate) fn range(&self) -> Option<TimeRange> {
+        let mut ranges = self.blocks.iter().filter_map(|it| it.range);
+        let first = ranges.next()?;
+        Some(TimeRange { first: first.first, last: ranges.last().unwrap_or(first).last })
+    }
+}
+
+/// What a catalogue wants to know of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartStatistics {
+    pub footer_bytes: u64,
+    /// Of the columns that have no others inside.
+    pub columns: Vec<ColumnStatistics>,
+}
+
+/// Least and greatest as DuckLake spells them; `None` where they are not known exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnStatistics {
+    pub id: i64,
+    pub bytes: u64,
+    /// Without nulls.
+    pub values: u64,
+    pub nulls: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    /// `None` where the type has no such value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_nan: Option<bool>,
+}
+
+/// What is special about a file that another program wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignPart {
+    /// Files that name rows of it which are gone, by absolute path.
+    pub deletes: Vec<PathBuf>,
+    /// The catalogue's snapshot that is read: what later ones did to the file does not count.
+    pub as_of: i64,
 }
 
 /// A row group. Times stand here too, so that a read picks its row groups before it opens a file.
@@ -105,6 +176,8 @@ struct Stored {
     #[serde(with = "crate::time::rfc3339")]
     written_at: Time,
     parts: Vec<Part>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    catalog: Option<CatalogState>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,7 +197,9 @@ enum StoredMode {
 }
 
 impl Manifest {
-    pub(crate) fn to_json(&self) -> Vec<u8> {
+    /// As it stands in a file, or in a catalogue.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
         let columns = self.schema.fields().iter().map(|it| StoredColumn {
             name: it.name().clone(),
             data_type: it.data_type().to_string(),
@@ -152,11 +227,18 @@ impl Manifest {
             provenance: self.provenance.clone(),
             written_at: self.written_at,
             parts: self.parts.clone(),
+            catalog: self.catalog.clone(),
         };
-        serde_json::to_vec_pretty(&stored).expect("a manifest has only text keys")
+        // People read files; a catalogue keeps thousands.
+        let json = match &self.catalog {
+            None => serde_json::to_vec_pretty(&stored),
+            Some(_) => serde_json::to_vec(&stored),
+        };
+        json.expect("a manifest has only text keys")
     }
 
-    pub(crate) fn from_json(path: &Path, json: &[u8]) -> Result<Self, LakeError> {
+    /// Reads what `to_json` wrote; `path` is where it stood, for the error.
+    pub fn from_json(path: &Path, json: &[u8]) -> Result<Self, LakeError> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
@@ -191,6 +273,7 @@ impl Manifest {
             attempt: stored.attempt,
             provenance: stored.provenance,
             written_at: stored.written_at,
+            catalog: stored.catalog,
         };
         manifest.check().map_err(unreadable)?;
         Ok(manifest)
@@ -199,7 +282,8 @@ impl Manifest {
     /// What later code relies on: file names without folders, columns that are there.
     fn check(&self) -> Result<(), String> {
         for part in &self.parts {
-            if !is_part_file(&part.file) {
+            // A catalogue may name the files of other programs, which are only ever read.
+            if self.catalog.is_none() && !is_part_file(&part.file) {
                 return Err(format!("`{}` is not the name of a part", part.file));
             }
         }
@@ -212,7 +296,10 @@ impl Manifest {
     }
 
     pub(crate) fn folder(&self, root: &Path) -> PathBuf {
-        root.join(self.window.to_string()).join(&self.table.0)
+        match &self.catalog {
+            None => root.join(self.window.to_string()).join(&self.table.0),
+            Some(_) => crate::catalogued::folder_of(root, &self.table),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Options {
     /// A part is closed at the first block boundary past this size.
     pub part_bytes_max: u64,
     pub durability: Durability,
+    /// Tables that another program wrote are sorted in memory up to this size.
+    pub foreign_bytes_max: u64,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             cached_table_bytes_max: 64 << 20,
             part_bytes_max: 512 << 20,
             durability: Durability::Auto,
+            foreign_bytes_max: 1 << 30,
         }
     }
 }

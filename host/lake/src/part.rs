@@ -16,6 +16,7 @@ use tidemill_plan::TableName;
 use crate::LakeError;
 use crate::files::{Files, NewFile};
 use crate::manifest::{Block, Part};
+use crate::statistics::{self, Nans};
 
 /// Names tried for a part before giving up.
 const NAMES_MAX: u32 = 10;
@@ -27,7 +28,10 @@ pub(crate) struct Parts {
     table: TableName,
     folder: PathBuf,
     attempt: String,
+    /// Of the files.
     schema: SchemaRef,
+    /// Whether a catalogue will want to know what is in the files.
+    reader: Reader,
     bytes_max: u64,
     current: Option<Open>,
     done: Vec<Part>,
@@ -40,6 +44,16 @@ struct Open {
     path: PathBuf,
     file: String,
     blocks: Vec<Block>,
+    nans: Nans,
+}
+
+/// Who will read the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// This program.
+    Ourselves,
+    /// DuckDB as well, by way of a catalogue.
+    Anybody,
 }
 
 impl fmt::Debug for Parts {
@@ -54,11 +68,26 @@ impl fmt::Debug for Parts {
 /// What a part is written to; buffers so that a small part is one write.
 struct Counted {
     inner: io::BufWriter<Box<dyn NewFile>>,
+    /// The last bytes written, which say how long the footer is.
+    tail: [u8; 8],
+}
+
+impl Counted {
+    /// A Parquet file ends with its footer, the footer's length in four bytes, and four letters.
+    fn footer_bytes(&self) -> u64 {
+        let [a, b, c, d, ..] = self.tail;
+        u64::from(u32::from_le_bytes([a, b, c, d]))
+    }
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write(bytes)
+        let written = self.inner.write(bytes)?;
+        let last = &bytes[written.saturating_sub(8)..written];
+        self.tail.rotate_left(last.len());
+        let from = self.tail.len() - last.len();
+        self.tail[from..].copy_from_slice(last);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -92,6 +121,7 @@ impl Parts {
         folder: PathBuf,
         attempt: &str,
         schema: SchemaRef,
+        reader: Reader,
         bytes_max: u64,
     ) -> Self {
         let attempt: String = attempt
@@ -105,6 +135,7 @@ impl Parts {
             folder,
             attempt,
             schema,
+            reader,
             bytes_max,
             current: None,
             done: Vec::new(),
@@ -121,18 +152,32 @@ impl Parts {
     }
 
     /// `block` describes `batch`, which becomes one row group.
-    pub(crate) fn write(&mut self, batch: &RecordBatch, block: Block, force: Force) -> Result<(), LakeError> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch, block: Block) -> Result<(), LakeError> {
         let bytes = crate::blocks::bytes_of(batch, 0, batch.num_rows());
         let mut open = match self.current.take() {
             Some(open) => open,
             None => self.open(bytes)?,
         };
+        if self.reader == Reader::Anybody {
+            open.nans.look_at(&self.schema, batch.columns());
+        }
         open.writer.write(batch).map_err(|e| LakeError::writing(&self.table, &open.path, e))?;
         open.writer.flush().map_err(|e| LakeError::writing(&self.table, &open.path, e))?;
         open.blocks.push(block);
-        let is_full = open.writer.bytes_written() as u64 >= self.bytes_max;
         self.current = Some(open);
-        if is_full { self.close(force) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Whether the part that is open has come to its size.
+    pub(crate) fn is_full(&self) -> bool {
+        self.current.as_ref().is_some_and(|it| it.writer.bytes_written() as u64 >= self.bytes_max)
+    }
+
+    /// Takes a part of the version before as it is; what is written next is in another.
+    pub(crate) fn carry(&mut self, part: Part, force: Force) -> Result<(), LakeError> {
+        self.close(force)?;
+        self.done.push(part);
+        Ok(())
     }
 
     /// Closes the last part. A table without rows gets a part too: it carries the schema for other readers.
@@ -156,11 +201,13 @@ impl Parts {
             match self.files.create_new(&path) {
                 Ok(inner) => {
                     self.created.push(path.clone());
-                    let inner = Counted { inner: io::BufWriter::with_capacity(256 << 10, inner) };
+                    let inner = io::BufWriter::with_capacity(256 << 10, inner);
+                    let inner = Counted { inner, tail: [0; 8] };
                     let properties = properties(&self.schema, first_bytes);
                     let writer = ArrowWriter::try_new(inner, self.schema.clone(), Some(properties))
                         .map_err(|e| LakeError::writing(&self.table, &path, e))?;
-                    return Ok(Open { writer, path, file, blocks: Vec::new() });
+                    let nans = Nans::new(&self.schema);
+                    return Ok(Open { writer, path, file, blocks: Vec::new(), nans });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(LakeError::io("create", &path, e)),
@@ -170,10 +217,10 @@ impl Parts {
         Err(LakeError::NotWritable { path: self.folder.clone(), cause })
     }
 
-    fn close(&mut self, force: Force) -> Result<(), LakeError> {
+    pub(crate) fn close(&mut self, force: Force) -> Result<(), LakeError> {
         let Some(mut open) = self.current.take() else { return Ok(()) };
         let written = |e| LakeError::writing(&self.table, &open.path, e);
-        open.writer.finish().map_err(written)?;
+        let metadata = open.writer.finish().map_err(written)?;
         let bytes = open.writer.bytes_written() as u64;
         let file = open.writer.inner_mut();
         file.flush().map_err(|e| LakeError::io("write", &open.path, e))?;
@@ -181,7 +228,9 @@ impl Parts {
         if force.applies(bytes_before + bytes) {
             file.inner.get_mut().sync().map_err(|e| LakeError::io("write", &open.path, e))?;
         }
-        self.done.push(Part { file: open.file, bytes, blocks: open.blocks });
+        let statistics = (self.reader == Reader::Anybody)
+            .then(|| statistics::of_file(&metadata, &self.schema, &open.nans, file.footer_bytes()));
+        self.done.push(Part { file: open.file, bytes, blocks: open.blocks, statistics, foreign: None });
         Ok(())
     }
 

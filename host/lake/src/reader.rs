@@ -14,6 +14,7 @@ use crate::decode::{PartReader, Rows};
 use crate::index::Index;
 use crate::lake::{Place, lock_tables};
 use crate::manifest::{Block, Manifest};
+use crate::revise::is_foreign;
 use crate::shape::unknown_column;
 use crate::time::TimeKind;
 use crate::{Lake, LakeError, ReadOptions};
@@ -105,6 +106,27 @@ impl TableReader {
         })
     }
 
+    /// All of these parts, past the cache: they need not be all of the snapshot.
+    pub(crate) fn of_parts(lake: &Lake, manifest: &Manifest) -> Result<Self, LakeError> {
+        let range = Range { time: None, start: None, end: None };
+        let origin = if is_foreign(manifest) {
+            Origin::Decoded(crate::foreign::load(lake, manifest)?)
+        } else {
+            open_parts(lake, manifest, range)?
+        };
+        Ok(Self {
+            table: manifest.table.clone(),
+            schema: manifest.schema.clone(),
+            columns: (0..manifest.schema.fields().len()).collect(),
+            range,
+            batch_rows_max: usize::MAX,
+            origin,
+            next: 0,
+            current: None,
+            keep: None,
+        })
+    }
+
     fn origin(
         lake: &Lake,
         manifest: &Manifest,
@@ -118,6 +140,11 @@ impl TableReader {
             return Ok((Origin::Decoded(found.table), None));
         }
         if let Some(table) = lake.inner.cache.get(&manifest.snapshot) {
+            return Ok((Origin::Decoded(table), None));
+        }
+        if is_foreign(manifest) {
+            let table = crate::foreign::load(lake, manifest)?;
+            lake.inner.cache.put(manifest.snapshot, table.clone());
             return Ok((Origin::Decoded(table), None));
         }
         let fits = manifest.memory_bytes <= lake.inner.cache.table_bytes_max();
@@ -285,6 +312,7 @@ fn positions_of(manifest: &Manifest, names: &[String]) -> Result<Vec<usize>, Lak
 fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, LakeError> {
     let root = lake.root().expect("a lake in memory has no parts");
     let folder = manifest.folder(root);
+    let ids = crate::ducklake::root_ids(manifest).map(Arc::new);
     let (mut parts, mut names, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
     for part in &manifest.parts {
         let wanted: Vec<_> =
@@ -293,10 +321,10 @@ fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, 
             continue;
         }
         let path = folder.join(&part.file);
-        match PartReader::open(&path, part.bytes) {
+        match PartReader::open(&path, part.bytes, ids.clone()) {
             Ok(reader) => parts.push(reader),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(vanished(root, manifest, &part.file));
+                return Err(vanished(lake, root, manifest, &part.file));
             }
             Err(e) => return Err(LakeError::io("read", &path, e)),
         }
@@ -312,8 +340,13 @@ fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, 
 }
 
 /// Tells a table that was replaced or removed meanwhile from one whose file is lost.
-fn vanished(root: &std::path::Path, manifest: &Manifest, part: &str) -> LakeError {
-    let current = crate::lake::read_manifest(root, &manifest.window, &manifest.table);
+fn vanished(lake: &Lake, root: &std::path::Path, manifest: &Manifest, part: &str) -> LakeError {
+    let current = match &lake.inner.place {
+        Place::Catalogued { manifests, .. } => manifests.current(&manifest.table),
+        Place::Folder { .. } | Place::Memory(_) => {
+            crate::lake::read_manifest(root, &manifest.window, &manifest.table)
+        }
+    };
     match current {
         Ok(Some(current)) if current.parts == manifest.parts => LakeError::Damaged {
             table: manifest.table.clone(),

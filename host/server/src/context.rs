@@ -57,7 +57,7 @@ impl Context {
         options: ServeOptions,
         store: Store,
         sandbox: Arc<Sandbox>,
-        (lake, tables): (Lake, Arc<LiveTables>),
+        (lake, tables): (Lake, LiveTables),
         request_prefix: String,
     ) -> Self {
         let clerk = Clerk::start(store.clone());

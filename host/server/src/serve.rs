@@ -1,16 +1,19 @@
 //! A service from its start to its end.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum_server::Handle;
+use axum_server::Handle as ServerHandle;
 use hyper_util::rt::TokioTimer;
 use tidemill_driver::LiveTables;
-use tidemill_lake::{Access, Lake};
+use tidemill_lake::Durability;
 use tidemill_plan::{Code, Problem};
 use tidemill_sandbox::{Options, Sandbox};
 use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
+
+use tokio::runtime::Handle;
 
 use crate::context::{Background, Context};
 use crate::lock::{Lock, data_unusable};
@@ -69,9 +72,12 @@ impl Service {
             ..Options::default()
         };
         let sandbox = Sandbox::new(sandbox).map_err(|e| Problem::from(&e))?;
-        let lake = Lake::open(&options.data_dir.join("lake"), Access::Write { command: "serve".to_owned() })
-            .map_err(|e| Problem::from(&e))?;
-        let tables = Arc::new(LiveTables::new(lake.clone()));
+        let root = absolute(Path::new(&options.lake_url))?;
+        store.init_catalog(&root.display().to_string(), clock::now()).await.map_err(|e| e.problem())?;
+        let lake_options =
+            tidemill_lake::Options { durability: Durability::Always, ..tidemill_lake::Options::default() };
+        let tables = LiveTables::new(store.clone(), Handle::current(), &root, &lake_options);
+        let lake = tables.lake(lake_options).map_err(|e| Problem::from(&e))?;
         let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), id);
         Ok(Self { context, listener, address, first_token, background: Vec::new(), _lock: lock })
     }
@@ -105,7 +111,7 @@ impl Service {
     /// When TLS cannot be set up, or listening fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
         let grace = self.context.options.grace;
-        let handle = Handle::new();
+        let handle = ServerHandle::new();
         let stopped_at = tokio::spawn({
             let (handle, context) = (handle.clone(), self.context.clone());
             async move {
@@ -142,6 +148,12 @@ impl Service {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The folder of tables as the catalog keeps it: other programs find the files by it, wherever they are started.
+fn absolute(path: &Path) -> Result<PathBuf, Problem> {
+    std::fs::create_dir_all(path).map_err(|e| data_unusable(path, &e))?;
+    path.canonicalize().map_err(|e| data_unusable(path, &e))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {

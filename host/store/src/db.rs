@@ -168,6 +168,11 @@ impl Tx {
         }
     }
 
+    /// The database's address, without a password.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// Carries a statement out; how many rows it changed.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 use tidemill_plan::{Code, Problem};
 
+/// What PostgreSQL names when another program commits a snapshot of the catalog at the same moment.
+const SNAPSHOT_KEY: &str = "ducklake_snapshot_pkey";
+
 /// Why the store refused or failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +46,9 @@ impl StoreError {
         match error {
             sqlx::Error::Database(it) => {
                 let code = it.code().unwrap_or_default().into_owned();
+                if it.constraint() == Some(SNAPSHOT_KEY) {
+                    return Self::Busy { url, cause };
+                }
                 match Kind::of(&code) {
                     Kind::Busy => Self::Busy { url, cause },
                     Kind::Gone => Self::Unreachable { url, cause },

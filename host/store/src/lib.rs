@@ -14,6 +14,7 @@ mod pipelines;
 mod registry;
 mod runs;
 mod store;
+mod tables;
 mod tokens;
 mod value;
 mod writer;
@@ -29,6 +30,11 @@ pub use pipelines::{DeployedAs, NewVersion, PipelineFile, Uses, Version, Version
 pub use registry::{ComponentFilter, ComponentRow, Motion, NewComponent, NewTag, Pushed, TagMove, TagRow};
 pub use runs::{Append, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish, append};
 pub use store::{Store, StoreOptions};
+pub use tables::{
+    CatalogCommit, ColumnBounds, DeleteFile, Direction, Expired, Expiry, FileColumn, FileFacts, ForeignFile,
+    ForeignVersion, HistoryEntry, KeyTime, Origin, OwnVersion, ProgressChange, ReadVersion, Related,
+    TableColumn, TableFile, TableFilter, TableState, TableVersion, TableWrite, commit_tables,
+};
 pub use tokens::{Among, NewToken, Role, TokenRow, note_use};
 pub use value::{Row, Value};
 pub use writer::{Patience, WriterCounts};

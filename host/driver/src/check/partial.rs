@@ -128,7 +128,7 @@ impl<'a> Partials<'a> {
         let writers = io.take_writers();
         let key = Digest::of(RUN.as_bytes());
         let tables = commit(RUN, node, writers, &key, &BTreeMap::new(), &interrupt)?;
-        Ok(Partial { tables: tables.expect("nothing interrupts it"), lake })
+        Ok(Partial { tables: tables.expect("nothing interrupts it").tables, lake })
     }
 
     fn bound(&self, member: &Member, clip: &Clip) -> Result<BoundTable, NodeFailure> {
@@ -171,7 +171,7 @@ impl<'a> Partials<'a> {
         let key = Digest::of(b"check");
         let tables = commit("check", node, writers, &key, &BTreeMap::new(), &interrupt)?;
         let tables = tables.expect("nothing interrupts it");
-        let vintage = Arc::new((lake, Arc::clone(&tables[0])));
+        let vintage = Arc::new((lake, Arc::clone(&tables.tables[0])));
         let mut vintages = lock(&self.vintages);
         if vintages.len() >= VINTAGES_MAX {
             vintages.clear();

@@ -6,7 +6,7 @@
 //! (tables, states, events) is durable first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tidemill_engine::{AttemptId, Capacity, Event};
@@ -15,7 +15,8 @@ use tidemill_plan::TableName;
 use tokio::sync::Notify;
 
 use super::LiveContext;
-use super::run::{Gate, Job, LiveRun, Parts, Pending};
+use super::publish::catalog_commit;
+use super::run::{Gate, Job, LiveRun, Pending};
 use crate::attempt::{AttemptEnd, Shared, run_attempt};
 use crate::local::guarded;
 use crate::record::RunId;
@@ -64,10 +65,10 @@ struct State {
 /// A part of a journal on its way to the store.
 pub(super) struct Flight {
     pub(super) run: RunId,
-    pub(super) parts: Arc<Parts>,
     pub(super) host: tidemill_store::HostId,
     pub(super) seq: i64,
     pub(super) pending: Pending,
+    pub(super) commit: Option<tidemill_store::CatalogCommit>,
     /// The record as of the last of these entries, where it is to be kept.
     pub(super) record: Option<String>,
     pub(super) began_at: i64,
@@ -278,15 +279,18 @@ impl Center {
         ready.map(take_off).collect()
     }
 
-    /// A part of a journal is durable.
-    pub(super) fn landed(&self, flight: &Flight) {
+    /// A part of a journal is durable, and its tables are what this snapshot of the catalog says.
+    pub(super) fn landed(&self, flight: &Flight, snapshot: Option<i64>) {
         let mut state = self.lock();
-        for (_, attempt, _) in &flight.pending.tables {
-            state.release(&flight.run, *attempt);
+        for it in &flight.pending.written {
+            state.release(&flight.run, it.attempt);
         }
         if let Some(run) = state.runs.get_mut(&flight.run).filter(|it| it.host == flight.host) {
             run.is_flushing = false;
             run.seq = flight.seq + 1;
+            if let Some(snapshot) = snapshot {
+                run.versions.extend(flight.pending.written.iter().map(|it| (it.position, snapshot)));
+            }
             if run.has_ended() && run.pending.entries.is_empty() {
                 state.runs.remove(&flight.run);
                 self.room.notify_one();
@@ -302,8 +306,8 @@ impl Center {
         let mut state = self.lock();
         if let Some(mut run) = state.runs.remove(id) {
             run.abandon();
-            for (_, attempt, _) in &run.pending.tables {
-                state.release(id, *attempt);
+            for it in &run.pending.written {
+                state.release(id, it.attempt);
             }
         }
         state.queue.retain(|it| it.parts.run != *id);
@@ -369,9 +373,9 @@ fn take_off(run: &mut LiveRun) -> Flight {
     let keeps_record = run.seq == 0 || ended;
     Flight {
         run: run.id().clone(),
-        parts: Arc::clone(&run.parts),
         host: run.host.clone(),
         seq: run.seq,
+        commit: catalog_commit(run),
         pending: std::mem::take(&mut run.pending),
         record: keeps_record.then(|| run.kept_record()),
         began_at: run.record.began_at,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill_engine::OnFailure;
+use tidemill_lake::Manifests as _;
 use tidemill_plan::{Code, Digest, Problem, TableName};
 use tidemill_store::{Append, Dialect, Patience, RunRow, RunStatus, Store, Wanted, Watch, append};
 use tokio::task::JoinSet;
@@ -163,6 +164,8 @@ async fn prepare(
         entries.extend(part);
     }
     let deployed = deployed(context, row, &request).await?;
+    // Another program may have changed tables meanwhile.
+    context.tables.refresh().await?;
     let seq = i64::try_from(parts.len()).expect("a journal has fewer parts than i64 has numbers");
     let (context, row, host) = (context.clone(), row.clone(), host.clone());
     let taken = tokio::task::spawn_blocking(move || {
@@ -235,7 +238,7 @@ fn restore_tables(
         for table in &left.tables {
             let name = TableName(table.table.clone());
             let snapshot: Digest = table.snapshot.parse().map_err(|_| gone(&name, &table.snapshot))?;
-            let found = context.tables.snapshot(&name, &snapshot).map_err(|e| Problem::from(&e))?;
+            let found = context.tables.with_digest(&name, &snapshot).map_err(|e| Problem::from(&e))?;
             manifests.push(Arc::new(found.ok_or_else(|| gone(&name, &table.snapshot))?));
         }
         if manifests.len() == live_plan.plan.nodes[*node].outputs.len() {
@@ -258,7 +261,7 @@ fn read_tables(context: &LiveContext, live_plan: &LivePlan, held: &Held) -> Resu
         let node = &plan.nodes[position];
         let mut manifests = Vec::with_capacity(node.outputs.len());
         for output in &node.outputs {
-            let found = context.tables.newest(&output.name).map_err(|e| Problem::from(&e))?;
+            let found = context.tables.current(&output.name).map_err(|e| Problem::from(&e))?;
             manifests.push(Arc::new(found.ok_or_else(|| not_there(&node.name))?));
         }
         drop(held.tables[position].set(manifests.into()));

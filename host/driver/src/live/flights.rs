@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use tidemill_store::{Append, Patience, RunStatus, StoreError, append};
+use tidemill_store::{Append, Patience, RunStatus, StoreError, append, commit_tables};
 
 use super::center::Flight;
 use super::{Live, Moved};
-use crate::live_table::catalog_commit;
 use crate::record::RunState;
 
 /// Until the threads have ended and nothing is left to write.
@@ -31,27 +30,25 @@ pub(super) async fn fly(live: Arc<Live>) {
 }
 
 async fn land(live: Arc<Live>, flight: Flight) {
-    let (append_to, commit) = (append_of(&flight), catalog_commit(&flight.parts, &flight.pending.tables));
-    let (host, commit) = (flight.host.clone(), commit.map(Arc::new));
-    let landed = live.context.store.write(Patience::Always, {
-        let commit = commit.clone();
-        move |tx| {
-            let (host, append_to, commit) = (host.clone(), append_to.clone(), commit.clone());
-            Box::pin(async move {
-                append(tx, &host, &append_to).await?;
-                match &commit {
-                    Some(it) => it.carry_out(tx).await.map(Some),
-                    None => Ok(None),
-                }
-            })
-        }
+    let (append_to, commit) = (append_of(&flight), flight.commit.clone().map(Arc::new));
+    let host = flight.host.clone();
+    let landed = live.context.store.write(Patience::Always, move |tx| {
+        let (host, append_to, commit) = (host.clone(), append_to.clone(), commit.clone());
+        Box::pin(async move {
+            append(tx, &host, &append_to).await?;
+            match &commit {
+                Some(it) => commit_tables(tx, it).await.map(Some),
+                None => Ok(None),
+            }
+        })
     });
     match landed.await {
         Ok(snapshot) => {
-            if let (Some(commit), Some(snapshot)) = (&commit, snapshot) {
-                live.context.tables.committed(commit, snapshot);
+            if let Some(snapshot) = snapshot {
+                let tables = flight.pending.written.iter().flat_map(|it| it.tables.iter());
+                live.context.tables.committed(snapshot, tables.map(|it| &**it));
             }
-            live.center.landed(&flight);
+            live.center.landed(&flight, snapshot);
             // Nobody may be listening.
             drop(live.moved.send(Moved { run: flight.run, has_ended: flight.ended.is_some() }));
         }
@@ -63,7 +60,9 @@ async fn land(live: Arc<Live>, flight: Flight) {
 async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
     let run = &flight.run;
     live.center.abandon(run);
-    live.context.tables.forget();
+    for it in flight.pending.written.iter().flat_map(|it| it.tables.iter()) {
+        live.context.tables.forget(&it.table);
+    }
     match error {
         StoreError::Closed => {}
         StoreError::Fenced => tracing::warn!(%run, "the run belongs to another host now"),

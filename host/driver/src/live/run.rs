@@ -14,8 +14,9 @@ use tidemill_store::HostId;
 
 use super::fold;
 use super::journal::{Entry, Left, What, engine_records};
+use super::publish::Written;
 use super::request::LivePlan;
-use crate::attempt::{AttemptEnd, Held, Reuse, Tables};
+use crate::attempt::{AttemptEnd, Held, Reuse};
 use crate::failure::NodeFailure;
 use crate::local::table_records;
 use crate::log_file::now_ns;
@@ -95,8 +96,8 @@ pub(crate) struct Job {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) entries: Vec<Entry>,
-    /// Tables that become visible with these entries, by the position of their node and the attempt.
-    pub(crate) tables: Vec<(usize, AttemptId, Tables)>,
+    /// Tables that become visible with these entries.
+    pub(crate) written: Vec<Written>,
 }
 
 pub(crate) struct LiveRun {
@@ -116,6 +117,8 @@ pub(crate) struct LiveRun {
     pub(crate) seq: i64,
     /// A part of the journal is being written.
     pub(crate) is_flushing: bool,
+    /// The versions that its tables became, by the position of their node.
+    pub(crate) versions: BTreeMap<usize, i64>,
     /// When it was last given room, for fairness.
     pub(crate) served: u64,
     shape: Shape,
@@ -178,6 +181,7 @@ impl LiveRun {
             pending: Pending::default(),
             seq,
             is_flushing: false,
+            versions: BTreeMap::new(),
             served: 0,
             shape,
             engine,
@@ -338,11 +342,12 @@ impl LiveRun {
     fn take(&mut self, position: usize, attempt: AttemptId, end: AttemptEnd) -> (Outcome, Option<Left>) {
         let plan = &self.parts.live_plan.plan;
         match end {
-            AttemptEnd::Computed { tables, usage, metrics } => {
+            AttemptEnd::Computed { tables, progress, usage, metrics } => {
                 let records = table_records(&plan.nodes[position], &tables);
                 let left = Left { tables: records, metrics, ..Left::used(&usage) };
                 if !tables.is_empty() {
-                    self.pending.tables.push((position, attempt, tables.clone()));
+                    let tables = tables.clone();
+                    self.pending.written.push(Written { position, attempt, tables, progress });
                 }
                 self.parts.held.tables[position].set(tables).expect("a node succeeds once");
                 (Outcome::Succeeded(Origin::Computed), Some(left))

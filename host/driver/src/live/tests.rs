@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::expect;
-use tidemill_lake::{Access, Lake};
 use tidemill_plan::{Digest, Machine, Problem};
 use tidemill_sandbox::{Options, Sandbox};
-use tidemill_store::{HostId, NewRun, RunRow, RunStatus, Store, StoreOptions, Wanted};
+use tidemill_store::{HostId, NewComponent, NewRun, RunRow, RunStatus, Store, StoreOptions, Wanted};
+
+use tokio::runtime::Handle;
 
 use super::{Deployed, Deployments, Live, LiveOptions, RunRequest, Soon};
 use crate::live_table::LiveTables;
@@ -21,6 +22,15 @@ struct OnePipeline {
     base: PathBuf,
 }
 
+const TASKS: [&str; 3] = ["noop", "gather", "misbehave"];
+
+/// Its name, its digest, and where it lies.
+fn guest(name: &str) -> (String, (Digest, PathBuf)) {
+    let path = Path::new(GUESTS).join(format!("{name}.wasm"));
+    let bytes = std::fs::read(&path).expect("`cargo xtask test` builds the guests");
+    (name.to_owned(), (Digest::of(&bytes), path))
+}
+
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/components");
 
 impl Deployments for OnePipeline {
@@ -30,12 +40,7 @@ impl Deployments for OnePipeline {
         _: i64,
         _: Option<&'a BTreeMap<String, Digest>>,
     ) -> Soon<'a, Result<Deployed, Problem>> {
-        let component = |name: &str| {
-            let path = Path::new(GUESTS).join(format!("{name}.wasm"));
-            let bytes = std::fs::read(&path).expect("`cargo xtask test` builds the guests");
-            (name.to_owned(), (Digest::of(&bytes), path))
-        };
-        let components = ["noop", "gather", "misbehave"].into_iter().map(component).collect();
+        let components = TASKS.into_iter().map(guest).collect();
         let (text, base) = (Arc::clone(&self.text), self.base.clone());
         Box::pin(async move { Ok(Deployed { text, file_name: "test.toml".to_owned(), base, components }) })
     }
@@ -67,9 +72,17 @@ impl Ground {
             heartbeat: Duration::from_secs(1),
         };
         let store = Store::open(options).await.expect("the store opens");
+        for (name, (digest, _)) in TASKS.into_iter().map(guest) {
+            let (description, pushed_by) = ("{}".to_owned(), "test".to_owned());
+            let component = NewComponent { digest, name, bytes: 1, description, pushed_at: 1, pushed_by };
+            store.push_component(component, Vec::new()).await.expect("it is kept");
+        }
         let root = self.folder.path().join("lake");
-        let lake = Lake::open(&root, Access::Write { command: "test".to_owned() }).expect("the lake opens");
-        let tables = Arc::new(LiveTables::new(lake.clone()));
+        std::fs::create_dir_all(&root).expect("a folder for tables");
+        store.init_catalog(root.to_str().expect("text"), 1).await.expect("a catalogue");
+        let tables =
+            LiveTables::new(store.clone(), Handle::current(), &root, &tidemill_lake::Options::default());
+        let lake = tables.lake(tidemill_lake::Options::default()).expect("the lake opens");
         let deployments = Arc::new(OnePipeline { text: Arc::clone(&self.text), base: PathBuf::from(".") });
         let options = LiveOptions {
             jobs: 2,

@@ -113,7 +113,7 @@ impl<'a, 'r> Loop<'a, 'r> {
     fn take(&mut self, position: usize, end: AttemptEnd) -> Outcome {
         let node = &mut self.record.nodes[position];
         match end {
-            AttemptEnd::Computed { tables, usage, metrics } => {
+            AttemptEnd::Computed { tables, usage, metrics, progress: _ } => {
                 node.used(&usage);
                 node.metrics = metrics;
                 self.keep(position, tables);
