@@ -150,7 +150,8 @@ pub fn type_from_text(text: &str) -> Option<DataType> {
 /// Refuses what DuckLake has no type for.
 pub(crate) fn check_types(table: &TableName, schema: &Schema) -> Result<(), LakeError> {
     fn unknown(field: &Field) -> Option<DataType> {
-        if type_text(field.data_type()).is_none() {
+        // PostgreSQL keeps no text with this character.
+        if type_text(field.data_type()).is_none() || field.name().contains('\0') {
             return Some(field.data_type().clone());
         }
         children(field.data_type()).iter().find_map(|(_, it)| unknown(it))
@@ -243,8 +244,10 @@ fn with_ids(field: &Field, ids: &mut impl Iterator<Item = i64>) -> Field {
         DataType::FixedSizeList(it, size) => DataType::FixedSizeList(Arc::new(with_ids(it, ids)), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|it| with_ids(it, ids)).collect()),
         DataType::Map(entries, is_sorted) => {
+            // DuckDB finds these two by their names.
+            let inside = children(field.data_type());
             let inside: Vec<Field> =
-                children(field.data_type()).iter().map(|(_, it)| with_ids(it, ids)).collect();
+                inside.iter().map(|(name, it)| with_ids(it, ids).with_name(name)).collect();
             let entries = entries.as_ref().clone().with_data_type(DataType::Struct(inside.into()));
             DataType::Map(Arc::new(entries), *is_sorted)
         }

@@ -106,7 +106,7 @@ impl Part {
     pub(crate) fn range(&self) -> Option<TimeRange> {
         let mut ranges = self.blocks.iter().filter_map(|it| it.range);
         let first = ranges.next()?;
-        Some(TimeRange { first: first.first, last: ranges.last().unwrap_or(first).last })
+        Some(TimeRange { first: first.first, last: ranges.next_back().unwrap_or(first).last })
     }
 }
 

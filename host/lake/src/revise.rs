@@ -2,6 +2,9 @@
 //! small neighbours with those, and all other parts stay as they are. So parts stay sorted and apart, an addition costs
 //! what it adds, and the number of parts grows with the logarithm of the number of additions.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
@@ -20,7 +23,7 @@ use crate::{Lake, LakeError, WriterOptions};
 
 /// New rows are held back up to here, so that it is known what they come to before any part is chosen. A write that is
 /// larger begins with what it knows then.
-const HELD_BYTES_MAX: u64 = 32 << 20;
+const HELD_BYTES_MAX: u64 = if cfg!(test) { 2 << 10 } else { 32 << 20 };
 /// Parts from this share of a full part on are never written again only because they have a neighbour.
 const SETTLED_SHARE: u64 = 4;
 

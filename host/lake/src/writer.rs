@@ -36,7 +36,7 @@ enum Way {
     /// There are none, or they go.
     Anew,
     /// All are read and written again.
-    Merged(Merge),
+    Merged(Box<Merge>),
     /// Only parts that new rows fall into are.
     Revised(Box<Revision>),
 }
@@ -73,7 +73,8 @@ impl TableWriter {
             base = Some(old.snapshot);
             let read = ReadOptions { batch_rows_max: Some(usize::MAX), ..ReadOptions::default() };
             let reader = lake.reader(&old, read)?;
-            way = Way::Merged(Merge::new(table.clone(), index.clone(), options.mode, reader));
+            let merge = Merge::new(table.clone(), index.clone(), options.mode, reader);
+            way = Way::Merged(Box::new(merge));
         }
         let schema = options.schema.clone();
         let output = Output::new(lake, window, table, options, schema, None)?;

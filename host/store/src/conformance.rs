@@ -1,6 +1,7 @@
 //! What every store must do: one suite, run on SQLite and on PostgreSQL.
 
 mod runs;
+mod tables;
 mod writer;
 
 use std::future::Future;
@@ -74,6 +75,15 @@ conformance! {
     runs::notes_are_kept_in_order,
     runs::a_cancel_is_for_good,
     runs::a_run_that_waits_is_cancelled_at_once,
+    tables::a_catalog_is_of_one_lake,
+    tables::versions_are_found_now_and_at_any_time,
+    tables::a_table_that_changed_meanwhile_is_a_conflict,
+    tables::what_another_program_does_to_a_table_is_seen,
+    tables::progress_only_goes_forward,
+    tables::what_was_read_is_followed_up_and_down,
+    tables::a_version_is_found_by_its_cache_key_until_it_expires,
+    tables::tables_are_listed_by_name_page_by_page,
+    tables::two_hosts_commit_in_turn,
     writer::a_refused_write_undoes_itself_alone,
     writer::many_writes_share_transactions,
     writer::a_fenced_host_writes_nothing,

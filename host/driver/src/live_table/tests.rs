@@ -280,6 +280,8 @@ on_both! {
     foreign::a_dropped_table_is_begun_anew,
     foreign::rows_that_break_the_index_are_refused,
     foreign::tables_of_both_are_written_at_one_time,
+    types::every_type_is_read_by_both,
+    types::bounds_are_those_that_duckdb_would_write,
     upkeep::expired_snapshots_take_their_files_along,
     upkeep::orphans_are_found_and_removed,
     upkeep::small_parts_are_put_together,

@@ -21,11 +21,10 @@ enum Order {
 pub(super) fn widened(known: &ColumnBounds, more: &ColumnBounds, column: &TableColumn) -> ColumnBounds {
     let order = Order::of(&column.data_type);
     let pick = |a: &Option<String>, b: &Option<String>, wanted: Ordering| match (a, b) {
-        (Some(a), Some(b)) => match order.compare(a, b)? {
-            Ordering::Equal => Some(a.clone()),
-            found if found == wanted => Some(a.clone()),
-            _ => Some(b.clone()),
-        },
+        (Some(a), Some(b)) => {
+            let found = order.compare(a, b)?;
+            Some(if found == wanted { a.clone() } else { b.clone() })
+        }
         // Not known, or known of nothing: either way not of all.
         _ => None,
     };

@@ -66,7 +66,7 @@ pub(super) fn cell(dialect: Dialect, at: usize, kind: Kind) -> String {
 pub(super) fn rows_of(dialect: Dialect, number: usize) -> String {
     match dialect {
         Dialect::Sqlite => format!("json_each(${number}) AS it"),
-        Dialect::Postgres => format!("json_array_elements(CAST(${number} AS json)) AS it (value)"),
+        Dialect::Postgres => format!("jsonb_array_elements(CAST(${number} AS jsonb)) AS it (value)"),
     }
 }
 
