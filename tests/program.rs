@@ -68,7 +68,11 @@ impl Bench {
     fn program(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.folder.path());
-        command.env_remove("TIDEMILL_LAKE").env("XDG_CACHE_HOME", cache());
+        for name in ["TIDEMILL_LAKE", "TIDEMILL_HOST", "TIDEMILL_TOKEN"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_CACHE_HOME", cache()).env("XDG_CONFIG_HOME", self.path("config"));
+        command.env("TIDEMILL_COMPILE_CACHE_DIR", cache().join("service"));
         command
     }
 

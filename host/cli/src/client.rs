@@ -8,8 +8,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::blocking::{Body, Client as Http, RequestBuilder, Response};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,8 @@ const TOKEN_VARIABLE: &str = "TIDEMILL_TOKEN";
 pub(crate) struct Client {
     url: Url,
     http: Http,
+    /// For uploads: an answer that comes before all is sent is seen.
+    uploads: reqwest::Client,
 }
 
 /// The service to talk to: the one of `--host` or `TIDEMILL_HOST`, else the one logged in to; `None` where there is
@@ -66,27 +68,8 @@ pub(crate) fn require_host(typed: Option<&str>) -> anyhow::Result<Client> {
 
 impl Client {
     pub(crate) fn new(url: &Url, token: Option<&str>, ca: Option<&PathBuf>) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = token {
-            let header = HeaderValue::from_str(&format!("Bearer {token}"));
-            let mut header = header.map_err(|_e| {
-                let mend = "copy it as a whole: `tm_`, then letters, digits and `_`";
-                Problem::new(Code("bad-token"), "the token is not of the form of one", mend)
-            })?;
-            header.set_sensitive(true);
-            headers.insert(AUTHORIZATION, header);
-        }
-        let mut builder = Http::builder()
-            .default_headers(headers)
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_keepalive(KEEPALIVE)
-            // Uploads and downloads take as long as they take.
-            .timeout(None)
-            .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = ca {
-            builder = builder.add_root_certificate(certificate(path)?);
-        }
-        Ok(Self { url: url.clone(), http: builder.build()? })
+        let http = reqwest::blocking::ClientBuilder::from(builder(token, ca)?).timeout(None).build()?;
+        Ok(Self { url: url.clone(), http, uploads: builder(token, ca)?.build()? })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -147,7 +130,22 @@ impl Client {
         query: &[(&str, String)],
         file: File,
     ) -> anyhow::Result<T> {
-        self.answer(with_file(self.request(method, path).query(query), file))
+        let length = file.metadata()?.len();
+        let request = self
+            .uploads
+            .request(method, self.address(path))
+            .query(query)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, length)
+            .body(tokio::fs::File::from_std(file));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (status, text) = runtime.block_on(async {
+            let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+            let status = response.status();
+            let text = response.text().await.map_err(|e| self.unreachable(&e))?;
+            Ok::<_, Problem>((status, text))
+        })?;
+        if status.is_success() { self.understood(&text) } else { Err(self.refused(status, &text)) }
     }
 
     /// The answer as it comes, to be read piece by piece.
@@ -167,31 +165,39 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.http.request(method, self.address(path))
+    }
+
+    fn address(&self, path: &[&str]) -> Url {
         let mut url = self.url.clone();
-        url.path_segments_mut()
-            .expect("an http address has a path")
-            .pop_if_empty()
-            .extend(["api", "v1"])
-            .extend(path);
-        self.http.request(method, url)
+        let mut parts = url.path_segments_mut().expect("an http address has a path");
+        parts.pop_if_empty().extend(["api", "v1"]).extend(path);
+        drop(parts);
+        url
     }
 
     fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let response = self.send(request)?;
-        let text = response.text().map_err(|e| self.unreachable(&e))?;
-        Ok(serde_json::from_str(&text).map_err(|e| self.not_understood(&e.to_string()))?)
+        self.understood(&response.text().map_err(|e| self.unreachable(&e))?)
     }
 
     pub(crate) fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let response = request.send().map_err(|e| self.unreachable(&e))?;
-        if response.status().is_success() {
+        let status = response.status();
+        if status.is_success() {
             return Ok(response);
         }
-        let status = response.status();
-        let text = response.text().map_err(|e| self.unreachable(&e))?;
-        match Refusal::read(&text) {
-            Some(refusal) => Err(refusal.into()),
-            None => Err(self.not_understood(&format!("it answered {status} without a problem")).into()),
+        Err(self.refused(status, &response.text().map_err(|e| self.unreachable(&e))?))
+    }
+
+    fn understood<T: DeserializeOwned>(&self, text: &str) -> anyhow::Result<T> {
+        Ok(serde_json::from_str(text).map_err(|e| self.not_understood(&e.to_string()))?)
+    }
+
+    fn refused(&self, status: StatusCode, text: &str) -> anyhow::Error {
+        match Refusal::read(text) {
+            Some(refusal) => refusal.into(),
+            None => self.not_understood(&format!("it answered {status} without a problem")).into(),
         }
     }
 
@@ -217,13 +223,25 @@ fn json(request: RequestBuilder, body: &impl Serialize) -> anyhow::Result<Reques
     Ok(request.header(CONTENT_TYPE, "application/json").body(serde_json::to_string(body)?))
 }
 
-fn with_file(request: RequestBuilder, file: File) -> RequestBuilder {
-    let length = file.metadata().map(|it| it.len());
-    let request = request.header(CONTENT_TYPE, "application/octet-stream");
-    match length {
-        Ok(length) => request.body(Body::sized(file, length)),
-        Err(_) => request.body(Body::new(file)),
+fn builder(token: Option<&str>, ca: Option<&PathBuf>) -> anyhow::Result<reqwest::ClientBuilder> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_unprintable| {
+            let mend = "copy it as a whole: `tm_`, then letters, digits and `_`";
+            Problem::new(Code("bad-token"), "the token is not of the form of one", mend)
+        })?;
+        header.set_sensitive(true);
+        headers.insert(AUTHORIZATION, header);
     }
+    let builder = reqwest::Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_WITHIN)
+        .tcp_keepalive(KEEPALIVE)
+        .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")));
+    Ok(match ca {
+        Some(path) => builder.add_root_certificate(certificate(path)?),
+        None => builder,
+    })
 }
 
 fn certificate(path: &PathBuf) -> anyhow::Result<Certificate> {

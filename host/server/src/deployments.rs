@@ -144,7 +144,7 @@ impl Deployments {
         };
         let (row, deployed) = self.store.deploy(new).await?;
         if deployed == DeployedAs::NewVersion {
-            put_in_place(placed, &self.folder(&row))?;
+            put_in_place(&placed, &self.folder(&row))?;
         }
         Ok((row, deployed))
     }
@@ -160,7 +160,7 @@ impl Deployments {
         }
         let placed = Temporary::within(&self.dir)?;
         self.link(files, placed.path())?;
-        put_in_place(placed, folder)
+        put_in_place(&placed, folder)
     }
 
     fn link(&self, files: &[PipelineFile], folder: &Path) -> Result<(), Problem> {
@@ -183,7 +183,7 @@ impl Deployments {
 }
 
 /// Whoever was first made the same.
-fn put_in_place(placed: Temporary, folder: &Path) -> Result<(), Problem> {
+fn put_in_place(placed: &Temporary, folder: &Path) -> Result<(), Problem> {
     let parent = folder.parent().expect("a version's folder has one");
     std::fs::create_dir_all(parent).map_err(|e| data_unusable(parent, &e))?;
     match std::fs::rename(placed.path(), folder) {

@@ -1,10 +1,12 @@
 //! Parts of a request as types; what does not fit is answered as a problem, as everything else.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::de::DeserializeOwned;
 use tidemill_plan::Code;
 
@@ -54,13 +56,32 @@ fn is_json(headers: &HeaderMap) -> bool {
 async fn whole(body: Body, bytes_max: u64) -> Result<Vec<u8>, ApiProblem> {
     let mut bytes = Vec::new();
     let mut stream = body.into_data_stream();
-    while let Some(part) = stream.try_next().await.map_err(|_| cut_off())? {
+    while let Some(part) = stream.try_next().await.map_err(|_gone| cut_off())? {
         if (bytes.len() + part.len()) as u64 > bytes_max {
+            drain(stream).await;
             return Err(too_large(bytes_max));
         }
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
+}
+
+/// Takes in what follows of a body that is refused, within bounds: who still sends when the connection is closed may never
+/// see the answer.
+pub(crate) async fn drain(mut rest: BodyDataStream) {
+    const WITHIN: Duration = Duration::from_secs(1);
+    const BYTES_MAX: usize = 64 << 20;
+    let discard = async {
+        let mut bytes = 0;
+        while let Some(Ok(part)) = rest.next().await {
+            bytes += part.len();
+            if bytes > BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // What is not sent by then is not waited for.
+    tokio::time::timeout(WITHIN, discard).await.ok();
 }
 
 pub(crate) fn too_large(bytes_max: u64) -> ApiProblem {

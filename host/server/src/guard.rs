@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::observe::RequestId;
 use crate::problem::AnsweredCode;
 use crate::token::{Caller, Presented};
-use crate::{ApiProblem, Proxy, clock};
+use crate::{ApiProblem, Proxy, clock, extract};
 
 /// The longest part of a path that is written down.
 const TARGET_CHARS_MAX: usize = 500;
@@ -38,6 +38,7 @@ pub(crate) async fn guard(State(context): State<Context>, mut request: Request, 
             next.run(request).await
         }
         Err(problem) => {
+            extract::drain(request.into_body().into_data_stream()).await;
             entry.token = Some(presented.id).filter(|it| it.bytes().any(|it| it != b'0'));
             problem.into_response()
         }
@@ -92,6 +93,7 @@ pub(crate) async fn require(
     if caller.role >= role {
         return next.run(request).await;
     }
+    extract::drain(request.into_body().into_data_stream()).await;
     let what = format!(
         "token `{}` has the role {}, and this takes {}",
         caller.name,

@@ -30,6 +30,9 @@ mod upload;
 
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::{Background, Context, Shared};
 pub use deployments::Deployments;
 pub use metrics::Metrics;

@@ -37,6 +37,7 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
     (StatusCode::REQUEST_TIMEOUT, &["request-timeout", "upload-stalled"]),
     (StatusCode::CONFLICT, &["component-in-use", "idempotency-conflict", "tag-fixed"]),
     (StatusCode::PAYLOAD_TOO_LARGE, &["body-too-large"]),
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &["too-many-headers"]),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, &["body-not-json"]),
     (
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -81,7 +82,7 @@ impl ApiProblem {
         }
         let Problem { code, what, mend, .. } = self.into_first();
         Ok(match code.0 {
-            "unknown-component" | "bad-component-name" => {
+            "unknown-component" | "unknown-tag" | "bad-component-name" => {
                 let what = format!("task `{reference}` is not in the registry: {what}");
                 Problem::new(Code("unknown-task"), what, mend)
             }

@@ -95,6 +95,7 @@ pub(crate) async fn receive(body: Body, dir: &Path, terms: Terms) -> Result<Rece
         };
         bytes += part.len() as u64;
         if bytes > terms.bytes_max {
+            extract::drain(parts).await;
             return Err(extract::too_large(terms.bytes_max));
         }
         hasher.update(&part);

@@ -1,7 +1,9 @@
 //! What every store must do: one suite, run on SQLite and on PostgreSQL.
 
+mod registry;
 mod runs;
 mod tables;
+mod tokens;
 mod writer;
 
 use std::future::Future;
@@ -84,6 +86,15 @@ conformance! {
     tables::a_version_is_found_by_its_cache_key_until_it_expires,
     tables::tables_are_listed_by_name_page_by_page,
     tables::two_hosts_commit_in_turn,
+    registry::a_component_is_kept_once_and_its_tags_move,
+    registry::a_fixed_tag_never_points_at_another,
+    registry::a_pipeline_has_versions_that_say_different_things,
+    registry::versions_deployed_at_one_time_have_numbers_of_their_own,
+    registry::a_component_in_use_is_not_deleted,
+    registry::what_nothing_points_at_is_collected,
+    tokens::a_token_is_kept_used_and_revoked_for_good,
+    tokens::of_hosts_that_begin_on_an_empty_store_one_hands_out_the_first_token,
+    tokens::the_audit_log_is_read_newest_first,
     writer::a_refused_write_undoes_itself_alone,
     writer::many_writes_share_transactions,
     writer::a_fenced_host_writes_nothing,

@@ -94,10 +94,8 @@ impl Layers {
     pub(crate) fn shown(&self) -> Vec<Shown> {
         let row = |it: &Setting| {
             let found = self.values.get(it.key);
-            let value = found.map(|(value, _)| match value {
-                Value::Text(text) if it.is_secret => without_password(text),
-                other => other.to_string(),
-            });
+            let shown = |text: String| if it.is_secret { without_password(&text) } else { text };
+            let value = found.map(|(value, _)| shown(value.to_string()));
             let from = match found.map(|(_, origin)| origin) {
                 None | Some(Origin::Default) => "default".to_owned(),
                 Some(Origin::File(path)) => path.display().to_string(),

@@ -38,10 +38,9 @@ impl Kind {
             Self::Text => Ok(Value::Text(text.to_owned())),
             Self::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::OneOf(words) => Err(format!("is `{text}`, not one of `{}`", words.join("`, `"))),
-            Self::Address => text
-                .parse()
-                .map(Value::Address)
-                .map_err(|_| format!("is `{text}`, which is no address and port such as `127.0.0.1:7433`")),
+            Self::Address => text.parse().map(Value::Address).map_err(|_unreadable| {
+                format!("is `{text}`, which is no address and port such as `127.0.0.1:7433`")
+            }),
             Self::Flag => match text {
                 "true" | "1" | "yes" => Ok(Value::Flag(true)),
                 "false" | "0" | "no" => Ok(Value::Flag(false)),

@@ -109,7 +109,7 @@ fn tags(query: &PushQuery) -> Result<Vec<NewTag>, ApiProblem> {
 }
 
 pub(super) fn read_digest(text: &str) -> Result<Digest, ApiProblem> {
-    text.parse().map_err(|_: String| {
+    text.parse().map_err(|_not_hex: String| {
         let what = format!("`{}` is no digest", text.escape_debug());
         ApiProblem::new(Code("bad-digest"), what, "write the 64 hex digits of its BLAKE3")
     })
