@@ -10,8 +10,6 @@ use super::duckdb;
 pub(super) struct Checker {
     /// Of the catalogue, as DuckDB attaches it.
     pub(super) address: String,
-    /// The folder of data files.
-    pub(super) lake: PathBuf,
 }
 
 impl Checker {
@@ -33,7 +31,7 @@ for table in tables:
 files = [path for (path,) in connection.execute("SELECT data_file FROM ducklake_list_files('lake', '" + tables[0] + "')").fetchall()] if tables else []
 for table in tables[1:]:
     files += [path for (path,) in connection.execute("SELECT data_file FROM ducklake_list_files('lake', '" + table + "')").fetchall()]
-answer([books, files])
+print(json.dumps([books, files]))
 "#,
             address = self.address
         );
@@ -45,7 +43,6 @@ answer([books, files])
         }
         for file in answer[1].as_array().expect("files") {
             let path = PathBuf::from(file.as_str().expect("a path"));
-            assert!(path.starts_with(&self.lake) || path.exists(), "{}", path.display());
             assert!(path.exists(), "the catalogue names {}, which is not there", path.display());
         }
     }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::declaration;
 use crate::expression::{RUN_NAMES, environment, names};
+use crate::field::Field;
+use crate::fields::Named;
 use crate::file::{NodeDecl, PipelineFile, SourceDecl};
 use crate::file_names::{check_identifier, check_name};
 use crate::graph::{self, Decl};
 use crate::nearest::did_you_mean;
+use crate::source::format_of_path;
 use crate::text::{At, Problems, Text};
-use crate::{Code, Problem, tree};
+use crate::{Code, Problem, SourceSpec, tree};
 
 /// A checked pipeline file.
 #[derive(Clone, Debug)]
@@ -58,6 +61,29 @@ impl Pipeline {
     #[must_use]
     pub fn node_summary(&self, name: &str) -> &str {
         self.file.nodes.get(name).map_or("", |it| &it.value.summary)
+    }
+
+    /// Where sources read that say so without any parameter, by name: enough to find their files before anything is bound.
+    #[must_use]
+    pub fn source_places(&self) -> Vec<(String, SourceSpec)> {
+        let place = |it: &Named<SourceDecl>| {
+            let Field::Is(path) = &it.value.path else { return None };
+            let format = match &it.value.format {
+                Some(Field::Is(format)) => *format,
+                Some(Field::Later(..)) | None => format_of_path(path)?,
+            };
+            let spec = SourceSpec {
+                format,
+                path: path.clone(),
+                time_index: None,
+                knowledge_time: None,
+                identifiers: None,
+                columns: BTreeMap::new(),
+                sort: false,
+            };
+            Some((it.name.clone(), spec))
+        };
+        self.file.sources.iter().filter_map(place).collect()
     }
 
     /// Path of a task's component, relative to the pipeline file: from `[tasks]`, the reference itself where it is a

@@ -119,13 +119,15 @@ impl Deployments {
     ) -> Result<(VersionRow, DeployedAs), ApiProblem> {
         check_files(&files)?;
         let (text, file_name) = (draft.text.clone(), draft.file_name.clone());
-        let Planned { plan, uses } = planning::plan(&self.registry, draft, machine).await?;
-        let (name, summary) = (plan.pipeline.clone(), plan.summary.clone());
+        let Planned { name, summary, plan, uses, sources: _ } =
+            planning::plan(&self.registry, draft, machine).await?;
         let this = self.clone();
         let (placed, files) = task::blocking(move || {
             let placed = Temporary::within(&this.dir)?;
             this.link(&files, placed.path())?;
-            check_sources(&plan, placed.path())?;
+            if let Some(plan) = &plan {
+                check_sources(plan, placed.path())?;
+            }
             Ok::<_, ApiProblem>((placed, files))
         })
         .await??;

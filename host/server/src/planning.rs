@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component as Part, Path};
 
 use tidemill_plan::{
-    Catalog, CatalogEntry, Code, Digest, Machine, Pipeline, Plan, Problem, Request, Window, Work,
+    Catalog, CatalogEntry, Code, Digest, Machine, Pipeline, Plan, Problem, Request, SourceSpec, Window, Work,
 };
 use tidemill_store::Uses;
 
@@ -23,7 +23,12 @@ pub(crate) struct Draft {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    pub(crate) plan: Plan,
+    pub(crate) name: String,
+    pub(crate) summary: String,
+    /// `None` where parameters without a default have no value yet: each run gives them one, and is planned then.
+    pub(crate) plan: Option<Plan>,
+    /// Where sources read that need no parameter for it.
+    pub(crate) sources: Vec<(String, SourceSpec)>,
     /// What each reference means.
     pub(crate) uses: BTreeMap<String, Uses>,
 }
@@ -57,9 +62,21 @@ pub(crate) async fn plan(registry: &Registry, draft: Draft, machine: Machine) ->
     }
     let request =
         Request { sets: draft.sets, parameters: serde_json::Map::new(), window: Window::default(), machine };
-    let plan = task::blocking(move || tidemill_plan::plan(&pipeline, &request, &Known(known))).await??;
-    check_sources(&plan)?;
-    Ok(Planned { plan, uses })
+    let (name, summary) = (pipeline.name().to_owned(), pipeline.summary().to_owned());
+    let sources = pipeline.source_places();
+    let unknown: Vec<Problem> = known.values().filter_map(|it| it.as_ref().err().cloned()).collect();
+    let plan = task::blocking(move || tidemill_plan::plan(&pipeline, &request, &Known(known))).await?;
+    let plan = match plan {
+        Ok(plan) => {
+            check_sources(&plan)?;
+            Some(plan)
+        }
+        Err(problems) if unknown.is_empty() && problems.iter().all(|it| it.code.0 == "missing-parameter") => {
+            None
+        }
+        Err(problems) => return Err(problems.into()),
+    };
+    Ok(Planned { name, summary, plan, sources, uses })
 }
 
 async fn find(

@@ -93,7 +93,11 @@ impl Db {
     async fn connect_postgres(url: &str, options: &StoreOptions) -> Result<Self, StoreError> {
         let shown = without_password(url);
         let failed = |e: sqlx::Error| StoreError::of(&shown, &e);
-        let connect = PgConnectOptions::from_str(url).map_err(failed)?.application_name("tidemill");
+        let connect =
+            PgConnectOptions::from_str(url).map_err(failed)?.application_name("tidemill").options([
+                // A process that is paused within a transaction holds locks that the others wait for: the server ends it.
+                ("idle_in_transaction_session_timeout", idle_limit(options.heartbeat)),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(READERS_MAX + 1)
             .acquire_timeout(options.connect_timeout)
@@ -138,6 +142,12 @@ impl Db {
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Well below any lease, and far above what lies between two statements of a process that runs.
+fn idle_limit(heartbeat: Duration) -> String {
+    const BEATS: u32 = 5;
+    format!("{}ms", (heartbeat * BEATS).max(Duration::from_secs(1)).as_millis())
 }
 
 /// Binds values to a query of either database.

@@ -138,6 +138,8 @@ impl Kind {
                 // Serialization failure, deadlock, lock not available, unique violation of two that race.
                 "40001" | "40P01" | "55P03" => Self::Busy,
                 "25006" | "53100" => Self::NotWritable,
+                // The server ended a transaction in which nothing happened for too long.
+                "25P03" => Self::Gone,
                 _ if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {
                     Self::Gone
                 }

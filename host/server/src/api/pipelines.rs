@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::json;
-use tidemill_plan::{Digest, Plan, Work};
+use tidemill_plan::{Digest, SourceSpec, Work};
 use tidemill_store::{DeployedAs, PipelineFile, Uses, Version, VersionRow};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use super::components::read_digest;
 use crate::context::Context;
 use crate::extract::{JsonBody, PathOf, QueryOf};
 use crate::page::{ListQuery, PageOf};
-use crate::planning::{self, Draft};
+use crate::planning::{self, Draft, Planned};
 use crate::token::Caller;
 use crate::wire::{
     self, ComponentUse, DeployRequest, DeployedVersion, Page, Pipeline, PipelineVersion, PlanRequest,
@@ -48,7 +48,7 @@ async fn plan_pipeline(
     let PlanRequest { text, file_name, pins, sets } = request;
     let draft = Draft { text, file_name, pins: read_pins(&pins)?, sets };
     let planned = planning::plan(&context.registry, draft, context.options.machine).await?;
-    Ok(Json(planned_pipeline(&planned.plan)))
+    Ok(Json(planned_pipeline(&planned)))
 }
 
 /// Deploy a pipeline: checked as `tidemill plan` does, and kept as the next version unless the newest says the same
@@ -181,8 +181,22 @@ fn version(row: VersionRow) -> PipelineVersion {
     }
 }
 
-fn planned_pipeline(plan: &Plan) -> PlannedPipeline {
+fn planned_pipeline(planned: &Planned) -> PlannedPipeline {
     let (mut nodes, mut sources) = (Vec::new(), Vec::new());
+    let (pipeline, summary) = (planned.name.clone(), planned.summary.clone());
+    let Some(plan) = &planned.plan else {
+        let source = |(node, spec): &(String, SourceSpec)| PlannedSource {
+            node: node.clone(),
+            path: spec.path.clone(),
+            source: json!(spec),
+        };
+        return PlannedPipeline {
+            pipeline,
+            summary,
+            nodes,
+            sources: planned.sources.iter().map(source).collect(),
+        };
+    };
     for node in &plan.nodes {
         match &node.work {
             Work::Source(spec) => sources.push(PlannedSource {
@@ -199,5 +213,5 @@ fn planned_pipeline(plan: &Plan) -> PlannedPipeline {
             }),
         }
     }
-    PlannedPipeline { pipeline: plan.pipeline.clone(), summary: plan.summary.clone(), nodes, sources }
+    PlannedPipeline { pipeline, summary, nodes, sources }
 }
