@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tidemill_driver::{Live, LiveOptions, LiveTables, RunId};
 use tidemill_lake::Lake;
 use tidemill_plan::Digest;
@@ -37,12 +35,6 @@ pub struct Shared {
     /// Tells this process's requests from those of others.
     request_prefix: String,
     stopping: watch::Sender<bool>,
-}
-
-/// Something that goes on beside requests and is ended with the service.
-pub trait Background: Send + Sync + std::fmt::Debug {
-    /// Ends it, within the time; what is not done by then is handed back.
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
 }
 
 impl std::ops::Deref for Context {

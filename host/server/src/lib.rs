@@ -33,7 +33,7 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Background, Context, Shared};
+pub use context::{Context, Shared};
 pub use deployments::Deployments;
 pub use metrics::Metrics;
 pub use options::{Proxy, RequestLimits, ServeOptions, TlsFiles};

@@ -3,9 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum_server::Handle as ServerHandle;
+use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tidemill_driver::LiveTables;
 use tidemill_lake::Durability;
@@ -15,7 +16,7 @@ use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
 
 use tokio::runtime::Handle;
 
-use crate::context::{Background, Context};
+use crate::context::Context;
 use crate::lock::{Lock, data_unusable};
 use crate::{ServeOptions, api, clock, tls, token, upload};
 
@@ -32,7 +33,7 @@ pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     first_token: Option<String>,
-    background: Vec<Arc<dyn Background>>,
+    tls: Option<RustlsConfig>,
     /// Held until the service has ended.
     _lock: Option<Lock>,
 }
@@ -44,6 +45,7 @@ impl Service {
     /// What cannot be had, with how to mend it.
     pub async fn start(options: ServeOptions) -> Result<Self, Problem> {
         options.check()?;
+        let tls = options.tls.as_ref().map(tls::config).transpose()?;
         for it in
             [&options.data_dir, &options.components_dir(), &options.files_dir(), &options.deployments_dir()]
         {
@@ -79,12 +81,7 @@ impl Service {
         let tables = LiveTables::new(store.clone(), Handle::current(), &root, &lake_options);
         let lake = tables.lake(lake_options).map_err(|e| Problem::from(&e))?;
         let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), id);
-        Ok(Self { context, listener, address, first_token, background: Vec::new(), _lock: lock })
-    }
-
-    /// Something more that is ended with the service.
-    pub fn with_background(&mut self, background: Arc<dyn Background>) {
-        self.background.push(background);
+        Ok(Self { context, listener, address, first_token, tls, _lock: lock })
     }
 
     #[must_use]
@@ -108,27 +105,24 @@ impl Service {
     /// Answers until `stop` is ready, then ends what goes on, within the grace time.
     ///
     /// # Errors
-    /// When TLS cannot be set up, or listening fails.
+    /// When listening fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
         let grace = self.context.options.grace;
         let handle = ServerHandle::new();
-        let stopped_at = tokio::spawn({
+        let stopping = tokio::spawn({
             let (handle, context) = (handle.clone(), self.context.clone());
             async move {
                 stop.await;
                 tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
                 context.stop();
                 handle.graceful_shutdown(Some(grace));
-                let stopped_at = Instant::now();
                 context.live.shutdown(grace).await;
-                stopped_at
             }
         });
         let app = api::router(&self.context).into_make_service_with_connect_info::<SocketAddr>();
-        let served = match &self.context.options.tls {
-            Some(files) => {
-                let mut server =
-                    axum_server::from_tcp_rustls(self.listener, tls::config(files)?).handle(handle);
+        let served = match self.tls {
+            Some(tls) => {
+                let mut server = axum_server::from_tcp_rustls(self.listener, tls).handle(handle);
                 server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
                 server.serve(app).await
             }
@@ -139,9 +133,8 @@ impl Service {
             }
         };
         served.map_err(|e| cannot_listen(self.address, &e))?;
-        let stopped_at = stopped_at.await.unwrap_or_else(|_| Instant::now());
-        for it in &self.background {
-            it.stop(grace.saturating_sub(stopped_at.elapsed())).await;
+        if let Err(e) = stopping.await {
+            tracing::error!(error = %e, "what ran was not handed back in order");
         }
         self.context.clerk.stop().await;
         self.context.store.close().await;

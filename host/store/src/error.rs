@@ -24,6 +24,9 @@ pub enum StoreError {
     /// Others have taken this process for dead and its runs over.
     #[error("this host was silent for too long, and others have taken its runs over")]
     Fenced,
+    /// Only a run's owner writes into its journal.
+    #[error("run `{run}` belongs to another host by now")]
+    NotOwner { run: String },
     /// What was asked for cannot be, and the statement that says so.
     #[error("{}", .0.what)]
     Refused(Problem),
@@ -96,7 +99,7 @@ impl StoreError {
                 Code("store-url"),
                 "name it as `sqlite:FOLDER/FILE` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`",
             ),
-            Self::Fenced => (
+            Self::Fenced | Self::NotOwner { .. } => (
                 Code("host-fenced"),
                 "nothing is lost: the runs go on elsewhere, and this host takes new ones",
             ),

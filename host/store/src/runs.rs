@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tidemill_plan::{Code, Problem};
 
+use crate::conditions::Conditions;
 use crate::db::{Dialect, Tx};
 use crate::hosts::HostId;
 use crate::writer::{Patience, text};
@@ -211,9 +212,10 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub async fn claim(&self, runs_max: u32) -> Result<Vec<RunRow>, StoreError> {
-        let host = self.host();
+        let store = self.clone();
         self.write(ANSWER, move |tx| {
-            let host = host.clone();
+            // As whom the transaction is made: a host that was given up meanwhile is another by now.
+            let host = store.host();
             Box::pin(async move { claim(tx, &host, runs_max).await })
         })
         .await
@@ -359,7 +361,7 @@ impl Store {
 /// only the next part: a second one with the same number is refused.
 ///
 /// # Errors
-/// [`StoreError::Fenced`] when the run is another host's.
+/// [`StoreError::NotOwner`] when the run is another host's.
 pub async fn append(tx: &mut Tx, host: &HostId, part: &Append) -> Result<(), StoreError> {
     const UPDATE: &str = "UPDATE tidemill_runs SET state = $3, began_at = $4, ended_at = $5, summary = $6, \
                           record = COALESCE($7, record) WHERE id = $1 AND owner = $2";
@@ -373,7 +375,7 @@ pub async fn append(tx: &mut Tx, host: &HostId, part: &Append) -> Result<(), Sto
         part.record.clone().into(),
     ];
     if tx.execute(UPDATE, &values).await? == 0 {
-        return Err(StoreError::Fenced);
+        return Err(StoreError::NotOwner { run: part.run.clone() });
     }
     let values = [text(part.run.clone()), Value::Int(part.seq), text(part.entries.clone())];
     tx.execute("INSERT INTO tidemill_journal (run, seq, entries) VALUES ($1, $2, $3)", &values).await?;
@@ -468,42 +470,25 @@ async fn run_row(tx: &mut Tx, id: &str) -> Result<Option<RunRow>, StoreError> {
 }
 
 async fn list(tx: &mut Tx, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
-    let mut values = Vec::new();
-    let mut conditions = String::new();
-    // `?` stands for the next value.
-    let mut condition = |sql: &str, of: Vec<Value>| {
-        conditions.push_str(if conditions.is_empty() { " WHERE " } else { " AND " });
-        let mut of = of.into_iter();
-        for piece in sql.split_inclusive('?') {
-            let Some(before) = piece.strip_suffix('?') else {
-                conditions.push_str(piece);
-                continue;
-            };
-            values.extend(of.next());
-            conditions.push_str(&format!("{before}${}", values.len()));
-        }
-    };
+    let mut conditions = Conditions::default();
     if let Some(it) = &filter.pipeline {
-        condition("pipeline = ?", vec![text(it.clone())]);
+        conditions.and("pipeline = ?", [text(it.clone())]);
     }
     if let Some(it) = filter.status {
-        condition("state = ?", vec![text(it.name())]);
+        conditions.and("state = ?", [text(it.name())]);
     }
     if let Some(it) = filter.is_paused {
-        condition(if it { "wanted = ?" } else { "wanted <> ?" }, vec![text(Wanted::Pause.name())]);
+        conditions.and(if it { "wanted = ?" } else { "wanted <> ?" }, [text(Wanted::Pause.name())]);
     }
     if let Some(it) = filter.since {
-        condition("created_at >= ?", vec![Value::Int(it)]);
+        conditions.and("created_at >= ?", [Value::Int(it)]);
     }
     if let Some((at, id)) = &filter.before {
-        let of = vec![Value::Int(*at), Value::Int(*at), text(id.clone())];
-        condition("(created_at < ? OR (created_at = ? AND id < ?))", of);
+        let of = [Value::Int(*at), Value::Int(*at), text(id.clone())];
+        conditions.and("(created_at < ? OR (created_at = ? AND id < ?))", of);
     }
-    values.push(Value::from(filter.limit));
-    let limit = values.len();
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tidemill_runs{conditions} ORDER BY created_at DESC, id DESC LIMIT ${limit}"
-    );
+    let (rest, values) = conditions.ordered("created_at DESC, id DESC", filter.limit);
+    let sql = format!("SELECT {COLUMNS} FROM tidemill_runs{rest}");
     let rows = tx.fetch(&sql, &values).await?;
     rows.iter().map(RunRow::of).collect()
 }

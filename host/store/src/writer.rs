@@ -181,12 +181,12 @@ impl Writer {
                     back_off = (back_off * 2).min(BACK_OFF_MAX);
                 }
                 Err(e) => {
-                    let is_fenced = matches!(e, StoreError::Fenced);
+                    // Before anybody hears of it: whoever asks who this host is then gets the answer that holds.
+                    if matches!(e, StoreError::Fenced) {
+                        self.rejoin().await;
+                    }
                     for it in batch {
                         it.job.settle(Err(e.clone()));
-                    }
-                    if is_fenced {
-                        self.rejoin().await;
                     }
                     return;
                 }

@@ -70,9 +70,9 @@ async fn look(
     let room = live.context.runs_max.saturating_sub(live.center.ids().len() + beginning.len());
     let room = u32::try_from(room).unwrap_or(u32::MAX);
     if room > 0 && store.has_unowned_runs().await? {
-        let host = store.host();
         for row in store.claim(room).await? {
-            let (live, host) = (Arc::clone(live), host.clone());
+            let Some(host) = row.owner.clone() else { continue };
+            let live = Arc::clone(live);
             beginning.spawn(async move { begin(&live, row, host).await });
         }
     }

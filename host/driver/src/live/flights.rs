@@ -65,7 +65,9 @@ async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
     }
     match error {
         StoreError::Closed => {}
-        StoreError::Fenced => tracing::warn!(%run, "the run belongs to another host now"),
+        StoreError::Fenced | StoreError::NotOwner { .. } => {
+            tracing::warn!(%run, "the run belongs to another host now")
+        }
         _ => {
             tracing::warn!(%run, %error, "what the run did could not be kept; it goes on from before");
             if let Err(e) = live.context.store.release(run.0.clone(), flight.host.clone()).await {

@@ -162,9 +162,19 @@ async fn submit(store: &Store, id: &str, version: i64) {
 }
 
 async fn end(store: &Store, id: &str) {
-    let host = store.host().clone();
-    let part = Append {
-        run: id.to_owned(),
+    let (of, id) = (store.clone(), id.to_owned());
+    store
+        .write(Patience::Always, move |tx| {
+            let (of, id) = (of.clone(), id.clone());
+            Box::pin(async move { crate::append(tx, &of.host(), &ended(id)).await })
+        })
+        .await
+        .unwrap();
+}
+
+fn ended(run: String) -> Append {
+    Append {
+        run,
         seq: 0,
         entries: String::new(),
         status: RunStatus::Succeeded,
@@ -172,12 +182,7 @@ async fn end(store: &Store, id: &str) {
         ended_at: Some(2),
         summary: "{}".to_owned(),
         record: None,
-    };
-    let ended = store.write(Patience::Always, move |tx| {
-        let (host, part) = (host.clone(), part.clone());
-        Box::pin(async move { crate::append(tx, &host, &part).await })
-    });
-    ended.await.unwrap();
+    }
 }
 
 pub(super) async fn a_component_in_use_is_not_deleted(place: Place) {

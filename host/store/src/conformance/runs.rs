@@ -85,7 +85,7 @@ pub(super) async fn a_run_is_appended_to_by_its_owner_only_and_in_order(place: P
     one.submit(new_run("r1", 10)).await.unwrap();
     one.claim(1).await.unwrap();
     let stranger = append(&two, part("r1", 0, RunStatus::Running)).await.unwrap_err();
-    assert!(matches!(stranger, StoreError::Fenced), "{stranger}");
+    assert!(matches!(stranger, StoreError::NotOwner { .. }), "{stranger}");
     append(&one, part("r1", 0, RunStatus::Running)).await.unwrap();
     let again = append(&one, part("r1", 0, RunStatus::Failed)).await.unwrap_err();
     assert!(matches!(again, StoreError::Statement { .. }), "{again}");
