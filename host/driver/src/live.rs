@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tidemill_lake::Lake;
 use tidemill_plan::{Machine, Problem};
 use tidemill_sandbox::Sandbox;
-use tidemill_store::Store;
+use tidemill_store::{RunRow, Store};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -158,6 +158,18 @@ impl Live {
     /// A run was submitted, or something is wanted of one: look at once.
     pub fn look(&self) {
         self.center.room.notify_one();
+    }
+
+    /// Whether a run that is asked for now can begin here at once.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.center.ids().len() < self.context.runs_max && !*self.stop.borrow()
+    }
+
+    /// Begins a run that was planned already and kept as this process's own.
+    pub fn begin(self: &Arc<Self>, row: RunRow, request: RunRequest, live_plan: LivePlan) {
+        let Some(host) = row.owner.clone() else { return self.look() };
+        tokio::spawn(claims::begin_planned(Arc::clone(self), row, host, request, live_plan));
     }
 
     /// Ends a run at once if this process has it; else its owner sees the wish soon.

@@ -109,6 +109,18 @@ pub(crate) async fn join(tx: &mut Tx, host: &HostId, name: &str, at_ns: i64) -> 
     Ok(())
 }
 
+/// Goes in good order: nobody need wait to see whether it still lives. What it still owns belongs to nobody.
+pub(crate) async fn leave(tx: &mut Tx, host: &HostId) -> Result<(), StoreError> {
+    let values = [Value::Text(host.0.clone())];
+    tx.execute("UPDATE tidemill_hosts SET fenced = 1 WHERE id = $1", &values).await?;
+    tx.execute(
+        "UPDATE tidemill_runs SET owner = NULL WHERE owner = $1 AND state IN ('queued', 'running')",
+        &values,
+    )
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn neighbours(tx: &mut Tx, host: &HostId) -> Result<Vec<Neighbour>, StoreError> {
     let sql = "SELECT id, beat FROM tidemill_hosts WHERE fenced = 0 AND id <> $1 ORDER BY id";
     let rows = tx.fetch(sql, &[Value::Text(host.0.clone())]).await?;

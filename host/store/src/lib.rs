@@ -28,7 +28,7 @@ pub use error::StoreError;
 pub use hosts::{HostId, Neighbour, Watch};
 pub use pipelines::{DeployedAs, NewVersion, PipelineFile, Uses, Version, VersionRow};
 pub use registry::{ComponentFilter, ComponentRow, Motion, NewComponent, NewTag, Pushed, TagMove, TagRow};
-pub use runs::{Append, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish, append};
+pub use runs::{Append, Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish, append};
 pub use store::{Store, StoreOptions};
 pub use tables::{
     CatalogCommit, ColumnBounds, DeleteFile, Direction, Expired, Expiry, FileColumn, FileFacts, ForeignFile,

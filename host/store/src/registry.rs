@@ -1,7 +1,7 @@
 //! The registry: components by digest, the tags that point at them, and what must not go because it is in use.
 
 mod components;
-mod pins;
+pub(crate) mod pins;
 mod tags;
 
 pub use components::{ComponentFilter, ComponentRow, NewComponent, Pushed};

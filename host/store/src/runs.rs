@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use tidemill_plan::{Code, Problem};
+use tidemill_plan::{Code, Digest, Problem};
 
 use crate::conditions::Conditions;
 use crate::db::{Dialect, Tx};
 use crate::hosts::HostId;
+use crate::registry::pins::pin;
 use crate::writer::{Patience, text};
 use crate::{Row, Store, StoreError, Value};
 
@@ -88,6 +89,18 @@ pub struct NewRun {
     pub idempotency_key: Option<String>,
     /// Overrides, window and selection, as the driver writes them.
     pub request: Json,
+    /// The components that its references stand for; empty where they are looked up when it begins.
+    pub pins: BTreeMap<String, Digest>,
+    pub claim: Claim,
+}
+
+/// Who begins a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This host, at once: no second transaction is needed.
+    Here,
+    /// Whichever host has room first.
+    Anywhere,
 }
 
 /// A run as it is kept.
@@ -200,9 +213,12 @@ impl Store {
     /// # Errors
     /// `idempotency-conflict` when the key was used for something else.
     pub async fn submit(&self, run: NewRun) -> Result<RunRow, StoreError> {
+        let store = self.clone();
         self.write(ANSWER, move |tx| {
             let run = run.clone();
-            Box::pin(async move { submit(tx, &run).await })
+            // As whom the transaction is made.
+            let owner = (run.claim == Claim::Here).then(|| store.host());
+            Box::pin(async move { submit(tx, &run, owner).await })
         })
         .await
     }
@@ -382,10 +398,10 @@ pub async fn append(tx: &mut Tx, host: &HostId, part: &Append) -> Result<(), Sto
     Ok(())
 }
 
-async fn submit(tx: &mut Tx, run: &NewRun) -> Result<RunRow, StoreError> {
+async fn submit(tx: &mut Tx, run: &NewRun, owner: Option<HostId>) -> Result<RunRow, StoreError> {
     const INSERT: &str = "INSERT INTO tidemill_runs (id, pipeline, version, state, wanted, priority, created_at, \
-                          created_by, description, labels, idempotency_key, request) \
-                          VALUES ($1, $2, $3, 'queued', 'run', $4, $5, $6, $7, $8, $9, $10) \
+                          created_by, description, labels, idempotency_key, request, owner) \
+                          VALUES ($1, $2, $3, 'queued', 'run', $4, $5, $6, $7, $8, $9, $10, $11) \
                           ON CONFLICT (idempotency_key) DO NOTHING";
     let labels = serde_json::to_string(&run.labels).expect("labels have only string keys");
     let values = [
@@ -399,8 +415,12 @@ async fn submit(tx: &mut Tx, run: &NewRun) -> Result<RunRow, StoreError> {
         text(labels),
         run.idempotency_key.clone().into(),
         text(run.request.to_string()),
+        owner.map(|it| it.0).into(),
     ];
     if tx.execute(INSERT, &values).await? == 1 {
+        if !run.pins.is_empty() {
+            pin(tx, &run.id, &run.pins).await?;
+        }
         let row = run_row(tx, &run.id).await?;
         return row.ok_or_else(|| StoreError::unreadable(&"a run that was just kept is gone"));
     }

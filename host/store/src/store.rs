@@ -170,8 +170,12 @@ impl Store {
         let writer = self.inner.writer.lock().await.take();
         if let Some(writer) = writer {
             // What waits is answered before this.
-            let flushed = self.send(Patience::For(CLOSE), |_| Box::pin(std::future::ready(Ok(())))).await;
-            if let Err(e) = flushed {
+            let host = self.inner.host.clone();
+            let left = self.send(Patience::For(CLOSE), move |tx| {
+                let id = host.id();
+                Box::pin(async move { hosts::leave(tx, &id).await })
+            });
+            if let Err(e) = left.await {
                 tracing::warn!(error = %e, "what waited to be written when the store was closed");
             }
             writer.abort();

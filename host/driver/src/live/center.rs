@@ -301,6 +301,16 @@ impl Center {
         self.tell(&state);
     }
 
+    /// A part of a journal will never be durable: what it wrote is nobody's, and the run ends here.
+    pub(super) fn crashed(&self, flight: &Flight) {
+        let mut state = self.lock();
+        for it in &flight.pending.written {
+            state.release(&flight.run, it.attempt);
+        }
+        drop(state);
+        self.abandon(&flight.run);
+    }
+
     /// The run is not this process's any more, or what it did cannot become visible: whatever runs of it ends.
     pub(super) fn abandon(&self, id: &RunId) {
         let mut state = self.lock();

@@ -100,9 +100,39 @@ fn hear_wishes(live: &Live, wishes: &BTreeMap<String, Wanted>) {
 }
 
 async fn begin(live: &Arc<Live>, row: RunRow, host: tidemill_store::HostId) {
+    let prepared = prepare(&live.context, &row, &host).await;
+    begin_prepared(live, row, host, prepared).await;
+}
+
+/// Begins a run that was planned when it was asked for, and claimed for this process when it was kept.
+pub(super) async fn begin_planned(
+    live: Arc<Live>,
+    row: RunRow,
+    host: tidemill_store::HostId,
+    request: RunRequest,
+    live_plan: LivePlan,
+) {
+    let prepared = async {
+        live.context.tables.refresh().await?;
+        let (context, row, host) = (live.context.clone(), row.clone(), host.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            take(&context, &row, &request, live_plan, (None, Vec::new(), 0), host)
+        });
+        Ok(taken.await.map_err(|e| vec![internal(&e)])??)
+    };
+    let prepared = prepared.await;
+    begin_prepared(&live, row, host, prepared).await;
+}
+
+async fn begin_prepared(
+    live: &Arc<Live>,
+    row: RunRow,
+    host: tidemill_store::HostId,
+    prepared: Result<Taken, Unbegun>,
+) {
     let run = RunId(row.id.clone());
     let wanted = row.wanted;
-    match prepare(&live.context, &row, &host).await {
+    match prepared {
         Ok(taken) => {
             let gate = if wanted == Wanted::Pause { Gate::Paused } else { Gate::Open };
             match LiveRun::new(taken) {

@@ -59,7 +59,7 @@ async fn land(live: Arc<Live>, flight: Flight) {
 /// What was not written cannot be built upon. The run goes on from what is durable: here, or with whoever owns it now.
 async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
     let run = &flight.run;
-    live.center.abandon(run);
+    live.center.crashed(flight);
     for it in flight.pending.written.iter().flat_map(|it| it.tables.iter()) {
         live.context.tables.forget(&it.table);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use expect_test::expect;
 use tidemill_plan::{Digest, Machine, Problem};
 use tidemill_sandbox::{Options, Sandbox};
-use tidemill_store::{HostId, NewComponent, NewRun, RunRow, RunStatus, Store, StoreOptions, Wanted};
+use tidemill_store::{Claim, HostId, NewComponent, NewRun, RunRow, RunStatus, Store, StoreOptions, Wanted};
 
 use tokio::runtime::Handle;
 
@@ -115,6 +115,8 @@ impl Host {
             labels: BTreeMap::new(),
             idempotency_key: None,
             request: serde_json::to_value(request).expect("only string keys"),
+            pins: BTreeMap::new(),
+            claim: Claim::Anywhere,
         };
         self.store.submit(run).await.expect("it is kept");
         self.live.look();
@@ -274,6 +276,8 @@ fn new_run(id: &str) -> NewRun {
         labels: BTreeMap::new(),
         idempotency_key: None,
         request: serde_json::to_value(RunRequest::default()).expect("only string keys"),
+        pins: BTreeMap::new(),
+        claim: Claim::Anywhere,
     }
 }
 

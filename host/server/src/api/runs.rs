@@ -1,5 +1,6 @@
 //! `/api/v1/runs`: begun, listed, shown, told to stop, pause and go on, annotated.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidemill_driver::{LivePlan, RunId, RunRequest};
 use tidemill_plan::{Code, Time, Window};
-use tidemill_store::{NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish};
+use tidemill_store::{Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -103,6 +104,8 @@ async fn start_run(
         labels: asked.labels,
         idempotency_key: asked.idempotency_key,
         request: Value::Null,
+        pins: BTreeMap::new(),
+        claim: Claim::Anywhere,
     };
     begin(&context, new, &request).await
 }
@@ -141,6 +144,8 @@ async fn retry_run(
         created_by: caller.name,
         idempotency_key: None,
         request: Value::Null,
+        pins: BTreeMap::new(),
+        claim: Claim::Anywhere,
         pipeline: row.pipeline,
         version: row.version,
         priority: row.priority,
@@ -159,10 +164,18 @@ async fn begin(
     let deployed = context.deployments.materialise(&new.pipeline, new.version, request.pins.as_ref()).await?;
     let (sandbox, machine) = (Arc::clone(context.registry.sandbox()), context.options.machine);
     let wanted = request.clone();
-    task::blocking(move || LivePlan::new(&deployed, &wanted, &sandbox, machine).map(drop)).await??;
+    new.pins = deployed.components.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect();
+    let live_plan = task::blocking(move || LivePlan::new(&deployed, &wanted, &sandbox, machine)).await??;
     new.request = serde_json::to_value(request).expect("a request has only string keys");
+    new.claim = if context.live.has_room() { Claim::Here } else { Claim::Anywhere };
+    let (id, claim) = (new.id.clone(), new.claim);
     let row = context.store.submit(new).await?;
-    context.live.look();
+    // One that the key has begun before is another's affair.
+    if row.id == id && claim == Claim::Here {
+        context.live.begin(row.clone(), request.clone(), live_plan);
+    } else {
+        context.live.look();
+    }
     Ok((StatusCode::CREATED, Json(run(row))))
 }
 

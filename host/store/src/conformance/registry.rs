@@ -156,6 +156,8 @@ async fn submit(store: &Store, id: &str, version: i64) {
         labels: BTreeMap::new(),
         idempotency_key: None,
         request: json!({}),
+        pins: BTreeMap::new(),
+        claim: crate::Claim::Anywhere,
     };
     store.submit(run).await.unwrap();
     store.claim(1).await.unwrap();

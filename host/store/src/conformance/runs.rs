@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Place;
 use crate::writer::Patience;
-use crate::{Append, NewRun, Note, RunFilter, RunStatus, Store, StoreError, Wanted, Wish};
+use crate::{Append, Claim, NewRun, Note, RunFilter, RunStatus, Store, StoreError, Wanted, Wish};
 
 fn new_run(id: &str, created_at: i64) -> NewRun {
     NewRun {
@@ -20,6 +20,8 @@ fn new_run(id: &str, created_at: i64) -> NewRun {
         labels: BTreeMap::from([("desk".to_owned(), "rates".to_owned())]),
         idempotency_key: None,
         request: json!({"set": {"alpha": 1e-4}}),
+        pins: BTreeMap::new(),
+        claim: Claim::Anywhere,
     }
 }
 

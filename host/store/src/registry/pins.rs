@@ -37,7 +37,8 @@ impl Store {
     }
 }
 
-async fn pin(
+/// Within a transaction that may keep the run as well.
+pub(crate) async fn pin(
     tx: &mut Tx,
     run: &str,
     pins: &BTreeMap<String, Digest>,
