@@ -14,5 +14,6 @@ mod proofs;
 mod readme;
 mod reuse;
 mod service;
+mod service_runs;
 mod sources;
 mod sweeps;

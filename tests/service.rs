@@ -35,7 +35,7 @@ impl Service {
     }
 
     /// A new service, and the folder's commands logged in to it.
-    fn with_login(bench: &Bench) -> Self {
+    pub(crate) fn with_login(bench: &Bench) -> Self {
         let service = Self::start(bench, &[]);
         let token = service.token.clone().expect("an empty store gives a first token");
         bench.done(&["login", &service.url, "--token", &token]);

@@ -58,13 +58,13 @@ impl Postgres {
         format!("postgres://tidemill@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Ends the server as a power loss would, and starts it again on the same port.
-    pub(crate) fn crash_and_restart(&mut self, settings: &[&str]) {
-        self.crash();
+    /// Starts it again on the same port.
+    pub(crate) fn restart(&mut self, settings: &[&str]) {
         let data = self.folder.path().join("data");
         self.server = launch(&data, self.folder.path(), self.port, settings).expect("it starts again");
     }
 
+    /// Ends the server as a power loss would.
     pub(crate) fn crash(&mut self) {
         signal(&self.server, "-QUIT");
         self.server.wait().expect("the server was started here");
