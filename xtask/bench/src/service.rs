@@ -49,6 +49,7 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
         rows.extend(first_line(name, client)?);
         if store.is_none() {
             rows.extend(many_readers(client)?);
+            rows.extend(long_log(&served)?);
         }
     }
     Ok(rows)
@@ -168,6 +169,51 @@ fn first_line(store: &str, client: &Client) -> anyhow::Result<Vec<Row>> {
         (Target::None, Target::None)
     };
     Ok(vec![row(50, median), row(99, tail)])
+}
+
+/// A log of a gigabyte: what a person first looks at, and one line somewhere in it.
+fn long_log(served: &Served) -> anyhow::Result<Vec<Row>> {
+    const LINES: u64 = 4_200_000;
+    let client = served.client();
+    let text = format!(
+        "[pipeline]\nname = \"talker\"\n[nodes.a]\ntask = \"fibonacci\"\nparameters = {{ n = 1, lines = {LINES} }}\nlimits = {{ log = \"2GiB\" }}\n"
+    );
+    client.deploy(&text)?;
+    let run = client.run(&json!({"pipeline": "talker", "force": true}))?;
+    let id = run["id"].as_str().context("a run has an id")?;
+    let logs: Value = serde_json::from_slice(&client.get(&format!("/api/v1/runs/{id}/logs"))?)?;
+    let bytes = logs["items"][0]["bytes"].as_u64().context("a log has a size")?;
+    ensure!(bytes > 1_000_000_000, "the log has {bytes} bytes");
+    let before = served.resident_bytes()?;
+    let wanted = LINES * 7 / 10;
+    let looks = [
+        ("first screen", "limit=100".to_owned()),
+        ("last screen", "tail=100".to_owned()),
+        ("a search that hits", format!("limit=1&text=fit%20{wanted}%20of")),
+    ];
+    let mut rows = Vec::new();
+    for (what, query) in looks {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let began = Instant::now();
+            let answer = client.get(&format!("/api/v1/runs/{id}/log?node=a&{query}"))?;
+            times.push(began.elapsed());
+            let answer: Value = serde_json::from_slice(&answer)?;
+            ensure!(answer["lines"].as_array().is_some_and(|it| !it.is_empty()), "{what}: {answer}");
+        }
+        let times = Times::new(times);
+        rows.push(Row {
+            name: format!("service: log of 1 GB, {what}"),
+            measured: ms(times.median()),
+            best: ms(times.min()),
+            reference: None,
+            target: Target::AtMost(200.0),
+            spread: times.spread(),
+        });
+    }
+    let grown = served.resident_bytes()?.saturating_sub(before);
+    rows.push(Row::once("service: log of 1 GB, memory grown by", megabytes(grown), Target::AtMost(20.0)));
+    Ok(rows)
 }
 
 /// Five hundred clients, each with its own connection, read lists and runs at one time.

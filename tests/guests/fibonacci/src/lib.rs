@@ -22,6 +22,12 @@ fn schema() -> Schema {
     Schema { fields: vec![field], metadata: vec![] }
 }
 
+/// The number that a parameter has.
+fn number(parameters: &str, name: &str) -> i64 {
+    let after = parameters.split(&format!("\"{name}\":")).nth(1).unwrap_or_default();
+    after.trim_start().chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+}
+
 fn fibonacci(n: i64) -> i64 {
     if n < 2 { n } else { fibonacci(n - 1) + fibonacci(n - 2) }
 }
@@ -31,7 +37,8 @@ impl Guest for Fibonacci {
         Description {
             name: "fibonacci".into(),
             summary: "writes one Fibonacci number".into(),
-            parameters: r#"{"type": "object", "properties": {"n": {"type": "integer", "default": 10}}}"#
+            parameters: r#"{"type": "object", "properties": {"n": {"type": "integer", "default": 10},
+                "lines": {"type": "integer", "default": 0}}}"#
                 .into(),
             inputs: vec![InputPort {
                 name: "in".into(),
@@ -52,8 +59,12 @@ impl Guest for Fibonacci {
 
     fn run() -> Result<(), Error> {
         context::log(context::Level::Info, "begun", &[]);
-        let digits: String = context::parameters().chars().filter(char::is_ascii_digit).collect();
-        let value = fibonacci(digits.parse().unwrap_or(0));
+        let parameters = context::parameters();
+        for line in 0..number(&parameters, "lines") {
+            let message = format!("fit {line} of many: {:>150}", line * 7919 % 1_000_003);
+            context::log(context::Level::Info, &message, &[]);
+        }
+        let value = fibonacci(number(&parameters, "n"));
         let node = Node { length: 1, null_count: 0, buffers: 2, children: 0, dictionary: false };
         let array = Array { nodes: vec![node], buffers: vec![vec![], value.to_le_bytes().to_vec()] };
         create("out", &schema())?.write(1, &[ColumnValue::Fresh(array)])
