@@ -15,5 +15,6 @@ mod readme;
 mod reuse;
 mod service;
 mod service_runs;
+mod service_tables;
 mod sources;
 mod sweeps;

@@ -42,7 +42,7 @@ impl Service {
         service
     }
 
-    fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         let stopped = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
         assert!(stopped.expect("start kill").success());
         self.process.wait().expect("it was started here").code()
@@ -62,7 +62,7 @@ fn example(path: &str) -> String {
 }
 
 /// What a service logged besides what was asked of it; nothing, where all went well.
-fn assert_quiet(bench: &Bench) {
+pub(crate) fn assert_quiet(bench: &Bench) {
     for line in bench.read("serve.log").lines() {
         assert!(!line.contains("\"WARN\"") && !line.contains("\"ERROR\""), "{line}");
     }

@@ -1,6 +1,7 @@
 //! What can be typed. No I/O here, and no defaults that depend on the machine.
 
 mod service;
+mod tables;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ pub(crate) use service::{
     AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
     ExportArgs, ExportFormat, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat, PullArgs,
     PushArgs, RetryArgs, RoleArg, RunOfService, RunOnService, ServeArgs, TokensCommand, TokensWhat,
+};
+pub(crate) use tables::{
+    CleanArgs, CompactArgs, ExpireArgs, Format, GcArgs, HistoryArgs, LakeCommand, LakeWhat, LineageArgs,
+    ShowArgs, TablesArgs, TablesCommand, TablesWhat,
 };
 
 /// Runs pipelines of sandboxed data tasks.
@@ -44,8 +49,8 @@ pub(crate) enum Command {
     Sweep(Box<SweepArgs>),
     /// Find nodes that look into the future, or further back than they declare
     Check(CheckArgs),
-    /// List the tables of a lake or a service
-    Tables(TablesArgs),
+    /// List the tables of a lake or a service, and see how those of a service came to be
+    Tables(TablesCommand),
     /// Print or export a table
     Show(ShowArgs),
     /// Print what the tasks of a run logged
@@ -74,6 +79,8 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// List the pipelines of a service, and look at them
     Pipelines(PipelinesCommand),
+    /// Keep the lake of a service small
+    Lake(LakeCommand),
     /// Make, list and revoke the tokens of a service
     Tokens(TokensCommand),
     /// Show who did what on a service
@@ -400,53 +407,6 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct TablesArgs {
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Table,
-    Csv,
-    Json,
-    Parquet,
-    Arrow,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ShowArgs {
-    /// A table's name, the beginning of one, or the name of the node that wrote it
-    pub(crate) table: String,
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
-    /// Rows to print; default: 20 on a table, all in an export
-    #[arg(long, short, value_name = "N")]
-    pub(crate) rows: Option<usize>,
-    /// Columns to print, separated by commas
-    #[arg(long, short, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) columns: Vec<String>,
-    /// Only rows from this time on
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-    /// Only rows before this time
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-    /// Print the last rows instead of the first
-    #[arg(long)]
-    pub(crate) tail: bool,
-    /// How to write it; default: table, or what the ending of FILE says
-    #[arg(long, short, value_enum)]
-    pub(crate) format: Option<Format>,
-    /// Write to a file instead of stdout
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct LogsArgs {
     /// A run's id, the beginning of one, or `last`
     #[arg(default_value = "last")]
@@ -596,39 +556,6 @@ pub(crate) struct DiffArgs {
     /// The lake of RUN_B, where it is another than that of RUN_A
     #[arg(long, value_name = "DIR")]
     pub(crate) lake_b: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CleanArgs {
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
-    /// Remove these tables (names, or the nodes that wrote them)
-    #[arg(long = "table", value_name = "TABLE")]
-    pub(crate) tables: Vec<String>,
-    /// Remove these runs and their logs
-    #[arg(long = "run", value_name = "RUN")]
-    pub(crate) runs: Vec<String>,
-    /// Remove these sweeps' records and results; their tables and runs stay
-    #[arg(long = "sweep", value_name = "SWEEP")]
-    pub(crate) sweeps: Vec<String>,
-    /// Remove every table
-    #[arg(long)]
-    pub(crate) all_tables: bool,
-    /// Remove every sweep's record and results
-    #[arg(long)]
-    pub(crate) all_sweeps: bool,
-    /// Remove every run and its logs
-    #[arg(long)]
-    pub(crate) all_runs: bool,
-    /// Narrow to what is older, for example 7d or 12h
-    #[arg(long, value_name = "AGE")]
-    pub(crate) older_than: Option<String>,
-    /// Do it; without this flag, only what would be removed is listed
-    #[arg(long)]
-    pub(crate) yes: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -176,7 +176,7 @@ impl Client {
         url
     }
 
-    fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+    pub(crate) fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let response = self.send(request)?;
         self.understood(&response.text().map_err(|e| self.unreachable(&e))?)
     }

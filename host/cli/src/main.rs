@@ -12,9 +12,11 @@ mod deploy;
 mod diff;
 mod difference;
 mod export_runs;
+mod host_lake;
 mod host_logs;
 mod host_run;
 mod host_runs;
+mod host_tables;
 mod inspect;
 mod lake_dir;
 mod login;
@@ -73,8 +75,8 @@ fn main() -> ExitCode {
         Command::Run(it) => run::run(&it, host),
         Command::Sweep(it) => sweep::sweep(&it),
         Command::Check(it) => check::check(&it),
-        Command::Tables(it) => tables::tables(&it),
-        Command::Show(it) => show::show(&it),
+        Command::Tables(it) => tables::tables(&it, host),
+        Command::Show(it) => show::show(&it, host),
         Command::Logs(it) => logs::logs(&it, host),
         Command::Runs(it) => runs::runs(&it, host),
         Command::Replay(it) => replay::replay(&it),
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Components(it) => components::components(&it, host),
         Command::Deploy(it) => deploy::deploy(&it, host),
         Command::Pipelines(it) => pipelines::pipelines(&it, host),
+        Command::Lake(it) => host_lake::lake(&it, host),
         Command::Tokens(it) => tokens::tokens(&it, host),
         Command::Audit(it) => audit::audit(&it, host),
         Command::Config(it) => match it.what {

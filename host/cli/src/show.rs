@@ -5,33 +5,72 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tidemill_driver::{RunId, RunRecord, list_runs};
 use tidemill_lake::{
-    ExportFormat, Lake, LakeError, Manifest, ReadOptions, TableEntry, TableReader, WindowFolder, export,
+    Excerpt, ExportFormat, Exporter, Manifest, ReadOptions, TableEntry, WhichRows, WindowFolder,
 };
 use tidemill_plan::{Code, Problem};
 
 use crate::args::{Format, ShowArgs};
-use crate::{Ending, lake_dir, quantity, table_view, tables};
+use crate::{Ending, host_tables, lake_dir, place, quantity, table_view, tables};
 
 const ROWS_SHOWN: usize = 20;
 
-pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Ending> {
+/// Rows to print or export, as they come.
+pub(crate) struct Shown {
+    pub(crate) schema: SchemaRef,
+    /// Of the whole table, where that is known.
+    pub(crate) rows: Option<u64>,
+    pub(crate) batches: Box<dyn Iterator<Item = anyhow::Result<RecordBatch>>>,
+}
+
+pub(crate) fn show(args: &ShowArgs, host: Option<&str>) -> anyhow::Result<Ending> {
+    let shown = match place::service(&args.lake, host)? {
+        Some(client) => host_tables::rows(args, &client)?,
+        None => of_lake(args)?,
+    };
+    match format_of(args.format, args.output.as_deref())? {
+        Format::Table => print(args, shown)?,
+        Format::Csv => write(args, shown, ExportFormat::Csv)?,
+        Format::Json => write(args, shown, ExportFormat::JsonLines)?,
+        Format::Parquet => write(args, shown, ExportFormat::Parquet)?,
+        Format::Arrow => write(args, shown, ExportFormat::Arrow)?,
+    }
+    Ok(Ending::Done)
+}
+
+fn of_lake(args: &ShowArgs) -> anyhow::Result<Shown> {
+    place::refuse_service_only(&[("--at", args.at.is_some())])?;
     let lake = lake_dir::open_to_read(&args.lake)?;
     let entries = lake.tables().map_err(|e| lake_dir::problem(&e))?;
     tables::require_match(&entries, &args.table)?;
     let manifest = choose(args, &entries)?;
     check_columns(args, manifest)?;
-    let batches = Batches::open(args, &lake, manifest)?;
-    match format_of(args.format, args.output.as_deref())? {
-        Format::Table => print(args, manifest, batches)?,
-        Format::Csv => write(args, batches, ExportFormat::Csv)?,
-        Format::Json => write(args, batches, ExportFormat::JsonLines)?,
-        Format::Parquet => write(args, batches, ExportFormat::Parquet)?,
-        Format::Arrow => write(args, batches, ExportFormat::Arrow)?,
-    }
-    Ok(Ending::Done)
+    let time =
+        |flag: &str, it: &Option<String>| it.as_ref().map(|it| quantity::parse_time(flag, it)).transpose();
+    let options = ReadOptions {
+        columns: (!args.columns.is_empty()).then(|| args.columns.clone()),
+        start: time("--start", &args.start)?,
+        end: time("--end", &args.end)?,
+        batch_rows_max: None,
+    };
+    let which = match rows_wanted(args)? {
+        None => WhichRows::All,
+        Some(rows) if args.tail => WhichRows::Last(rows),
+        Some(rows) => WhichRows::First(rows),
+    };
+    let excerpt = Excerpt::open(&lake, manifest, options, which).map_err(|e| lake_dir::problem(&e))?;
+    let (schema, rows) = (excerpt.schema(), Some(manifest.rows));
+    let batches = excerpt.map(|it| it.map_err(|e| lake_dir::problem(&e).into()));
+    Ok(Shown { schema, rows, batches: Box::new(batches) })
+}
+
+/// How many rows are to be shown; `None`: all.
+pub(crate) fn rows_wanted(args: &ShowArgs) -> Result<Option<u64>, Problem> {
+    let is_table = format_of(args.format, args.output.as_deref())? == Format::Table && args.output.is_none();
+    Ok(args.rows.or(is_table.then_some(ROWS_SHOWN)).map(|it| it as u64))
 }
 
 /// Of several tables that are meant, the one that the newest run computed or reused; without such a run the one that was
@@ -120,85 +159,13 @@ pub(crate) fn format_of(format: Option<Format>, output: Option<&Path>) -> Result
     })
 }
 
-/// The rows that were asked for, batch by batch.
-struct Batches {
-    reader: TableReader,
-    /// Rows before what is wanted.
-    skip: u64,
-    left: u64,
-}
-
-impl Batches {
-    fn open(args: &ShowArgs, lake: &Lake, manifest: &Manifest) -> anyhow::Result<Self> {
-        let time = |flag: &str, it: &Option<String>| {
-            it.as_ref().map(|it| quantity::parse_time(flag, it)).transpose()
-        };
-        let options = ReadOptions {
-            columns: (!args.columns.is_empty()).then(|| args.columns.clone()),
-            start: time("--start", &args.start)?,
-            end: time("--end", &args.end)?,
-            batch_rows_max: None,
-        };
-        let is_table =
-            format_of(args.format, args.output.as_deref())? == Format::Table && args.output.is_none();
-        let wanted = args.rows.map_or(if is_table { ROWS_SHOWN as u64 } else { u64::MAX }, |it| it as u64);
-        let skip = if args.tail { count(lake, manifest, &options)?.saturating_sub(wanted) } else { 0 };
-        let reader = lake.reader(manifest, options).map_err(|e| lake_dir::problem(&e))?;
-        Ok(Self { reader, skip, left: wanted })
-    }
-
-    /// What of a batch is wanted.
-    fn cut(&mut self, batch: &RecordBatch) -> RecordBatch {
-        let rows = batch.num_rows() as u64;
-        let skipped = self.skip.min(rows);
-        self.skip -= skipped;
-        let taken = (rows - skipped).min(self.left);
-        self.left -= taken;
-        let within = |it: u64| usize::try_from(it).expect("not more than the batch's rows");
-        batch.slice(within(skipped), within(taken))
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<RecordBatch, LakeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.left > 0 {
-            match self.reader.next_batch() {
-                Ok(Some(batch)) => {
-                    let wanted = self.cut(&batch);
-                    if wanted.num_rows() > 0 {
-                        return Some(Ok(wanted));
-                    }
-                }
-                Ok(None) => return None,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        None
-    }
-}
-
-/// Rows in a time range; without one, the manifest knows.
-fn count(lake: &Lake, manifest: &Manifest, options: &ReadOptions) -> anyhow::Result<u64> {
-    if options.start.is_none() && options.end.is_none() {
-        return Ok(manifest.rows);
-    }
-    let mut reader = lake.reader(manifest, options.clone()).map_err(|e| lake_dir::problem(&e))?;
-    let mut rows = 0;
-    while let Some(batch) = reader.next_batch().map_err(|e| lake_dir::problem(&e))? {
-        rows += batch.num_rows() as u64;
-    }
-    Ok(rows)
-}
-
-fn print(args: &ShowArgs, manifest: &Manifest, batches: Batches) -> anyhow::Result<()> {
-    let schema = batches.reader.schema();
+fn print(args: &ShowArgs, shown: Shown) -> anyhow::Result<()> {
+    let Shown { schema, rows: rows_of_table, batches } = shown;
     let header: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
     let options = FormatOptions::new().with_display_error(true);
     let mut rows = Vec::new();
     for batch in batches {
-        let batch = tidemill_lake::with_plain_zones(&batch.map_err(|e| lake_dir::problem(&e))?);
+        let batch = tidemill_lake::with_plain_zones(&batch?);
         let columns = batch.columns().iter().map(|it| ArrayFormatter::try_new(it.as_ref(), &options));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
@@ -214,29 +181,29 @@ fn print(args: &ShowArgs, manifest: &Manifest, batches: Batches) -> anyhow::Resu
         return into_file(path, |out| Ok(out.write_all(text.as_bytes())?));
     }
     table_view::print(&header, rows)?;
-    say_rows(shown, manifest);
+    if let Some(rows) = rows_of_table.filter(|it| shown < *it) {
+        let (shown, all) = (quantity::count(shown), quantity::count(rows));
+        crate::complain::talk!("{shown} of {all} rows; `--rows N`, `--tail` show others");
+    }
     Ok(())
 }
 
-fn say_rows(shown: u64, manifest: &Manifest) {
-    if shown < manifest.rows {
-        crate::complain::talk!(
-            "{} of {} rows; `--rows N`, `--tail` show others",
-            quantity::count(shown),
-            quantity::count(manifest.rows)
-        );
-    }
-}
-
 /// Exports to a file, whole or not at all, or to stdout.
-fn write(args: &ShowArgs, mut batches: Batches, format: ExportFormat) -> anyhow::Result<()> {
-    let schema = batches.reader.schema();
+fn write(args: &ShowArgs, shown: Shown, format: ExportFormat) -> anyhow::Result<()> {
     let Some(path) = &args.output else {
         let mut out = BufWriter::new(std::io::stdout());
-        export(&mut batches, &schema, format, &mut out)?;
+        export(shown, format, &mut out)?;
         return Ok(out.flush()?);
     };
-    into_file(path, |out| Ok(export(&mut batches, &schema, format, out).map(drop)?))
+    into_file(path, |out| export(shown, format, out))
+}
+
+fn export(shown: Shown, format: ExportFormat, out: impl Write + Send) -> anyhow::Result<()> {
+    let mut exporter = Exporter::new(&shown.schema, format, out)?;
+    for batch in shown.batches {
+        exporter.write(&batch?)?;
+    }
+    Ok(exporter.finish()?)
 }
 
 /// Fills a file beside its place and then puts it there. What is no plain file (a pipe, `/dev/stdout`) is written to as

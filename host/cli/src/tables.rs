@@ -6,12 +6,28 @@ use serde_json::{Value, json};
 use tidemill_lake::TableEntry;
 use tidemill_plan::{Code, Problem, Time};
 
-use crate::args::TablesArgs;
-use crate::{Ending, lake_dir, quantity, table_view};
+use crate::args::{TablesArgs, TablesCommand, TablesWhat};
+use crate::client::require_host;
+use crate::{Ending, host_tables, lake_dir, place, quantity, table_view};
 
-pub(crate) fn tables(args: &TablesArgs) -> anyhow::Result<Ending> {
+pub(crate) fn tables(command: &TablesCommand, host: Option<&str>) -> anyhow::Result<Ending> {
+    match &command.what {
+        Some(TablesWhat::History(it)) => return host_tables::history(it, &require_host(host)?),
+        Some(TablesWhat::Lineage(it)) => return host_tables::lineage(it, &require_host(host)?),
+        None => {}
+    }
+    let args = &command.list;
+    match place::service(&args.lake, host)? {
+        Some(client) => host_tables::list(args, &client),
+        None => list(args),
+    }
+}
+
+fn list(args: &TablesArgs) -> anyhow::Result<Ending> {
+    place::refuse_service_only(&[("--pipeline", args.pipeline.is_some())])?;
     let lake = lake_dir::open_to_read(&args.lake)?;
-    let entries = lake.tables().map_err(|e| lake_dir::problem(&e))?;
+    let mut entries = lake.tables().map_err(|e| lake_dir::problem(&e))?;
+    entries.retain(|it| is_listed(args, it));
     if args.json {
         table_view::print_json(&Value::Array(entries.iter().map(to_json).collect()))?;
         return Ok(Ending::Done);
@@ -25,8 +41,22 @@ pub(crate) fn tables(args: &TablesArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
+fn is_listed(args: &TablesArgs, it: &TableEntry) -> bool {
+    let (name, node) = (it.name.0.to_lowercase(), it.state.as_ref().ok().map(|it| &it.provenance.node));
+    let is_node = |typed: &String| {
+        node.is_some_and(|it| it == typed || it.strip_prefix(typed).is_some_and(|it| it.starts_with('[')))
+    };
+    args.containing.as_ref().is_none_or(|it| name.contains(&it.to_lowercase()))
+        && args.node.as_ref().is_none_or(is_node)
+}
+
 fn say_empty(args: &TablesArgs) {
-    crate::complain::talk!("the lake `{}` has no tables yet", args.lake.dir().display());
+    let lake = args.lake.dir().display();
+    if args.containing.is_some() || args.node.is_some() {
+        crate::complain::talk!("the lake `{lake}` has no such tables");
+    } else {
+        crate::complain::talk!("the lake `{lake}` has no tables yet");
+    }
 }
 
 fn to_row(it: &TableEntry) -> Vec<String> {

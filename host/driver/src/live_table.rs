@@ -106,10 +106,27 @@ impl LiveTables {
         let version = self.inner.store.table_version(table).await.map_err(|e| of_store(table, &e))?;
         let found = match version {
             None => None,
-            Some(version) => Some(self.manifest(version).await?),
+            Some(version) => match self.remembered(&version) {
+                Some(it) => Some(it),
+                None => Some(self.manifest(version).await?),
+            },
         };
         self.remember(table.clone(), found.clone());
         Ok(found)
+    }
+
+    /// Reading what another program wrote is dear. It may put files together without a new version, so they are compared.
+    fn remembered(&self, version: &TableVersion) -> Option<Manifest> {
+        let TableState::Foreign(foreign) = &version.state else { return None };
+        let known = self.lock().tables.get(&version.name).cloned()??;
+        let is_of_version = known.catalog.as_ref()?.version == Some(version.version);
+        let is_same = |(part, file): (&tidemill_lake::Part, &tidemill_store::ForeignFile)| {
+            let deletes = part.foreign.iter().flat_map(|it| &it.deletes);
+            part.file == file.path && deletes.eq(file.deletes.iter().map(|it| Path::new(&it.path)))
+        };
+        let has_same_files =
+            known.parts.len() == foreign.files.len() && known.parts.iter().zip(&foreign.files).all(is_same);
+        (is_of_version && has_same_files).then_some(known)
     }
 
     /// The manifest of a version, also of one that another program made, which is read once for it.

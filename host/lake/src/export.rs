@@ -8,8 +8,10 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch, make_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use tidemill_plan::Code;
 
@@ -21,9 +23,13 @@ pub enum ExportFormat {
     Csv,
     /// One object a line; nulls are left out.
     JsonLines,
+    /// One list of objects; nulls are left out.
+    JsonList,
     Parquet,
     /// The file format of Arrow IPC.
     Arrow,
+    /// The stream format of Arrow IPC.
+    ArrowStream,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,72 +77,124 @@ pub fn export<W: Write + Send>(
     format: ExportFormat,
     out: W,
 ) -> Result<u64, ExportError> {
+    let mut exporter = Exporter::new(schema, format, out)?;
     let mut rows = 0;
-    let batches = batches.map(|batch| {
+    for batch in batches {
         let batch = batch.map_err(ExportError::Read)?;
         rows += batch.num_rows() as u64;
-        Ok(batch)
-    });
-    match format {
-        ExportFormat::Csv => export_csv(batches, schema, out)?,
-        ExportFormat::JsonLines => {
-            let mut writer = arrow::json::LineDelimitedWriter::new(out);
-            for batch in batches {
-                writer.write(&with_plain_zones(&batch?)).map_err(ExportError::of)?;
-            }
-            writer.finish().map_err(ExportError::of)?;
-            writer.into_inner().flush().map_err(ExportError::Write)?;
-        }
-        ExportFormat::Parquet => export_parquet(batches, schema, out)?,
-        ExportFormat::Arrow => {
-            let mut writer = arrow::ipc::writer::FileWriter::try_new(out, schema).map_err(ExportError::of)?;
-            for batch in batches {
-                writer.write(&batch?).map_err(ExportError::of)?;
-            }
-            writer.finish().map_err(ExportError::of)?;
-            writer.flush().map_err(ExportError::of)?;
-        }
+        exporter.write(&batch)?;
     }
+    exporter.finish()?;
     Ok(rows)
 }
 
-fn export_csv<W: Write>(
-    mut batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
-    schema: &SchemaRef,
-    out: W,
-) -> Result<(), ExportError> {
-    // The header is written with the first batch, so a table without rows still needs one.
-    let first = batches.next().unwrap_or_else(|| Ok(RecordBatch::new_empty(schema.clone())));
-    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
-    for batch in std::iter::once(first).chain(batches) {
-        writer.write(&with_plain_zones(&batch?)).map_err(ExportError::of)?;
-    }
-    writer.into_inner().flush().map_err(ExportError::Write)
+/// Writes a table batch by batch, for whoever does not have all of them at once.
+pub struct Exporter<W: Write + Send>(Writer<W>);
+
+enum Writer<W: Write + Send> {
+    Csv {
+        writer: Box<arrow::csv::Writer<W>>,
+        /// The header is written with the first batch, so a table without rows still needs one.
+        first: Option<SchemaRef>,
+    },
+    JsonLines(arrow::json::LineDelimitedWriter<W>),
+    JsonList(arrow::json::ArrayWriter<W>),
+    Parquet(Box<ArrowWriter<W>>),
+    Arrow(Box<FileWriter<W>>),
+    ArrowStream(Box<StreamWriter<W>>),
 }
 
-fn export_parquet<W: Write + Send>(
-    batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
-    schema: &SchemaRef,
-    out: W,
-) -> Result<(), ExportError> {
-    let failed = |e: parquet::errors::ParquetError| match e {
-        parquet::errors::ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+impl<W: Write + Send> std::fmt::Debug for Exporter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exporter").finish_non_exhaustive()
+    }
+}
+
+impl<W: Write + Send> Exporter<W> {
+    /// `schema` is that of the batches.
+    pub fn new(schema: &SchemaRef, format: ExportFormat, out: W) -> Result<Self, ExportError> {
+        Ok(Self(match format {
+            ExportFormat::Csv => Writer::Csv {
+                writer: Box::new(arrow::csv::WriterBuilder::new().with_header(true).build(out)),
+                first: Some(schema.clone()),
+            },
+            ExportFormat::JsonLines => Writer::JsonLines(arrow::json::LineDelimitedWriter::new(out)),
+            ExportFormat::JsonList => Writer::JsonList(arrow::json::ArrayWriter::new(out)),
+            ExportFormat::Parquet => {
+                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties()));
+                Writer::Parquet(Box::new(writer.map_err(of_parquet)?))
+            }
+            ExportFormat::Arrow => {
+                Writer::Arrow(Box::new(FileWriter::try_new(out, schema).map_err(ExportError::of)?))
+            }
+            ExportFormat::ArrowStream => {
+                Writer::ArrowStream(Box::new(StreamWriter::try_new(out, schema).map_err(ExportError::of)?))
+            }
+        }))
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ExportError> {
+        match &mut self.0 {
+            Writer::Csv { writer, first } => {
+                *first = None;
+                writer.write(&with_plain_zones(batch)).map_err(ExportError::of)
+            }
+            Writer::JsonLines(it) => it.write(&with_plain_zones(batch)).map_err(ExportError::of),
+            Writer::JsonList(it) => it.write(&with_plain_zones(batch)).map_err(ExportError::of),
+            Writer::Parquet(it) => it.write(batch).map_err(of_parquet),
+            Writer::Arrow(it) => it.write(batch).map_err(ExportError::of),
+            Writer::ArrowStream(it) => it.write(batch).map_err(ExportError::of),
+        }
+    }
+
+    /// Writes what stands after the last batch.
+    pub fn finish(self) -> Result<(), ExportError> {
+        match self.0 {
+            Writer::Csv { mut writer, first } => {
+                if let Some(schema) = first {
+                    writer
+                        .write(&with_plain_zones(&RecordBatch::new_empty(schema)))
+                        .map_err(ExportError::of)?;
+                }
+                writer.into_inner().flush().map_err(ExportError::Write)
+            }
+            Writer::JsonLines(mut it) => {
+                it.finish().map_err(ExportError::of)?;
+                it.into_inner().flush().map_err(ExportError::Write)
+            }
+            Writer::JsonList(mut it) => {
+                it.finish().map_err(ExportError::of)?;
+                it.into_inner().flush().map_err(ExportError::Write)
+            }
+            Writer::Parquet(it) => it.into_inner().map_err(of_parquet)?.flush().map_err(ExportError::Write),
+            Writer::Arrow(mut it) => {
+                it.finish().map_err(ExportError::of)?;
+                it.flush().map_err(ExportError::of)
+            }
+            Writer::ArrowStream(mut it) => {
+                it.finish().map_err(ExportError::of)?;
+                it.flush().map_err(ExportError::of)
+            }
+        }
+    }
+}
+
+fn properties() -> WriterProperties {
+    let level = ZstdLevel::try_new(3).expect("zstd has a level 3");
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(crate::blocks::BLOCK_ROWS_MAX))
+        .build()
+}
+
+fn of_parquet(error: ParquetError) -> ExportError {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(inner) => ExportError::Write(*inner),
             Err(inner) => ExportError::Format { cause: inner.to_string() },
         },
         cause => ExportError::Format { cause: cause.to_string() },
-    };
-    let level = ZstdLevel::try_new(3).expect("zstd has a level 3");
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(crate::blocks::BLOCK_ROWS_MAX))
-        .build();
-    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
-    for batch in batches {
-        writer.write(&batch?).map_err(failed)?;
     }
-    let mut out = writer.into_inner().map_err(failed)?;
-    out.flush().map_err(ExportError::Write)
 }
 
 /// The same rows with every zone as `+00:00`: Arrow's printers know no zone by name without a time zone database,

@@ -21,6 +21,7 @@ mod digest;
 mod distinct;
 mod ducklake;
 mod error;
+mod excerpt;
 mod export;
 mod files;
 mod folder;
@@ -62,7 +63,8 @@ pub use compare::{
 pub use distinct::distinct_times;
 pub use ducklake::{CatalogColumn, type_from_text};
 pub use error::LakeError;
-pub use export::{ExportError, ExportFormat, export, with_plain_zones};
+pub use excerpt::{Excerpt, WhichRows};
+pub use export::{ExportError, ExportFormat, Exporter, export, with_plain_zones};
 pub use folder::WindowFolder;
 pub use foreign::{ForeignTable, open_foreign};
 pub use lake::{Lake, TableEntry};

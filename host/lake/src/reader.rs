@@ -166,6 +166,30 @@ impl TableReader {
         self.schema.clone()
     }
 
+    /// Passes over whole blocks of at most so many rows, without reading them; how many rows that were. To be called
+    /// before the first batch is taken.
+    pub(crate) fn skip_blocks(&mut self, rows_max: u64) -> u64 {
+        let mut skipped = 0;
+        loop {
+            let rows = match &self.origin {
+                Origin::Decoded(table) => table.blocks.get(self.next).map(|it| {
+                    let rows = self.range.rows_of(it);
+                    (rows.to - rows.from) as u64
+                }),
+                // Of a block that the range cuts, only its times tell how many.
+                Origin::Parts { blocks, .. } => blocks
+                    .get(self.next)
+                    .filter(|it| self.range.time.is_none() || self.range.covers(&it.block))
+                    .map(|it| it.block.rows),
+            };
+            let Some(rows) = rows.filter(|it| skipped + it <= rows_max) else { return skipped };
+            skipped += rows;
+            self.next += 1;
+            // What is not read whole is not kept.
+            self.keep = None;
+        }
+    }
+
     /// The next batch, never empty; `None` at the end. `Damaged` when a file does not hold what was written.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, LakeError> {
         loop {

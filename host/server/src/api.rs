@@ -6,9 +6,12 @@ mod components;
 mod events;
 mod files;
 mod health;
+mod lake;
 mod pipelines;
 mod run_logs;
 mod runs;
+mod table_rows;
+mod tables;
 mod tags;
 mod tokens;
 
@@ -59,6 +62,8 @@ struct Routes {
     admin: OpenApiRouter<Context>,
     /// For operators as well; they watch the time themselves, part by part.
     upload: OpenApiRouter<Context>,
+    /// For admins; they take as long as they take.
+    upkeep: OpenApiRouter<Context>,
 }
 
 impl Routes {
@@ -68,6 +73,7 @@ impl Routes {
             operator: self.operator.merge(other.operator),
             admin: self.admin.merge(other.admin),
             upload: self.upload.merge(other.upload),
+            upkeep: self.upkeep.merge(other.upkeep),
         }
     }
 }
@@ -80,9 +86,12 @@ pub(crate) fn router(context: &Context) -> Router {
         components::routes(),
         events::routes(),
         files::routes(),
+        lake::routes(),
         pipelines::routes(),
         run_logs::routes(),
         runs::routes(),
+        table_rows::routes(),
+        tables::routes(),
         tags::routes(),
         tokens::routes(),
     ]
@@ -98,6 +107,7 @@ pub(crate) fn router(context: &Context) -> Router {
         .merge(timed(routes.operator, Role::Operator))
         .merge(timed(routes.admin, Role::Admin))
         .merge(routes.upload.route_layer(from_fn_with_state(Role::Operator, guard::require)))
+        .merge(routes.upkeep.route_layer(from_fn_with_state(Role::Admin, guard::require)))
         .route_layer(from_fn_with_state(context.clone(), guard::guard));
     let (router, openapi) = behind_tokens.merge(health::routes()).split_for_parts();
     router

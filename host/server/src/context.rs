@@ -27,6 +27,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     pub deployments: Deployments,
     pub live: Arc<Live>,
+    pub lake: Lake,
+    pub tables: LiveTables,
     pub metrics: Metrics,
     pub(crate) clerk: Clerk,
     /// Requests that may be worked on at one time.
@@ -71,13 +73,15 @@ impl Context {
         };
         let sandbox = Arc::clone(registry.sandbox());
         let known = Arc::new(deployments.clone());
-        let live = Live::start(store.clone(), (lake, tables), sandbox, known, live_options);
+        let live = Live::start(store.clone(), (lake.clone(), tables.clone()), sandbox, known, live_options);
         Self(Arc::new(Shared {
             options,
             store,
             registry,
             deployments,
             live,
+            lake,
+            tables,
             metrics,
             clerk,
             slots,

@@ -22,6 +22,7 @@ mod problem;
 mod registry;
 mod serve;
 mod signals;
+mod tables;
 mod task;
 mod telemetry;
 mod tls;

@@ -28,25 +28,38 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
             "unknown-path",
             "unknown-pipeline",
             "unknown-run",
+            "unknown-snapshot",
             "unknown-table",
             "unknown-tag",
             "unknown-token",
         ],
     ),
     (StatusCode::METHOD_NOT_ALLOWED, &["unknown-method"]),
+    (StatusCode::NOT_ACCEPTABLE, &["not-acceptable"]),
     (StatusCode::REQUEST_TIMEOUT, &["request-timeout", "upload-stalled"]),
-    (StatusCode::CONFLICT, &["component-in-use", "idempotency-conflict", "tag-fixed"]),
+    (StatusCode::CONFLICT, &["component-in-use", "idempotency-conflict", "table-conflict", "tag-fixed"]),
+    (StatusCode::GONE, &["snapshot-expired"]),
     (StatusCode::PAYLOAD_TOO_LARGE, &["body-too-large"]),
     (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &["too-many-headers"]),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, &["body-not-json"]),
     (
         StatusCode::INTERNAL_SERVER_ERROR,
-        &["internal", "store-unreadable", "data-dir-unusable", "compile-cache-unusable"],
+        &[
+            "compile-cache-unusable",
+            "data-dir-unusable",
+            "internal",
+            "lake-not-writable",
+            "manifest-unreadable",
+            "store-unreadable",
+            "table-damaged",
+        ],
     ),
     (
         StatusCode::SERVICE_UNAVAILABLE,
         &[
+            "disk-full",
             "host-fenced",
+            "lake-io",
             "not-ready",
             "overloaded",
             "sandbox-unavailable",
@@ -54,6 +67,7 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
             "store-closed",
             "store-not-writable",
             "store-unreachable",
+            "table-replaced",
         ],
     ),
 ];
@@ -88,6 +102,11 @@ impl ApiProblem {
             }
             _ => Problem::new(code, format!("task `{reference}`: {what}"), mend),
         })
+    }
+
+    /// Whether it has this code.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.first().code.0 == code
     }
 
     fn first(&self) -> &Problem {
@@ -154,7 +173,7 @@ impl ProblemBody {
 }
 
 impl SingleProblem {
-    fn of(problem: &Problem) -> Self {
+    pub(crate) fn of(problem: &Problem) -> Self {
         let place = problem.place.as_ref();
         Self {
             code: problem.code.0.to_owned(),

@@ -4,6 +4,7 @@ mod deploying;
 mod every_route;
 mod limits;
 mod registry;
+mod tables;
 mod tokens;
 
 use std::path::{Path, PathBuf};

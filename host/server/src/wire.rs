@@ -4,6 +4,7 @@ mod components;
 mod pipelines;
 mod problem;
 mod runs;
+mod tables;
 mod tokens;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,11 @@ pub use problem::{ProblemBody, ProblemPlace, SingleProblem};
 pub use runs::{
     AddNote, LineOfLog, LogOfAttempt, LogPart, NodeCounts, NoteOnRun, RetryRun, Run, RunDetail, StartRun,
     StateOfRun, TaskProgress, Transition, WindowOfRun,
+};
+pub use tables::{
+    CollectLake, CollectedLake, CompactTables, CompactedTable, CompactedTables, ExpireSnapshots,
+    ExpiredSnapshots, LineageOfTable, LineageStep, OrphanedFile, RefusedTable, TableAuthor, TableDetail,
+    TableProgress, TableRead, TableVersion,
 };
 pub use tokens::{AuditRecord, CreateToken, CreatedToken, Token, TokenRole};
 

@@ -1,6 +1,6 @@
 //! Runs: submitted, claimed by a host, journalled, ended. What a record or a journal entry says is the driver's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -245,6 +245,16 @@ impl Store {
         let sql =
             "SELECT 1 FROM tidemill_runs WHERE state IN ('queued', 'running') AND owner IS NULL LIMIT 1";
         Ok(self.read().await?.fetch_optional(sql, &[]).await?.is_some())
+    }
+
+    /// The runs that have not ended.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn unended_runs(&self) -> Result<BTreeSet<String>, StoreError> {
+        let sql = "SELECT id FROM tidemill_runs WHERE state IN ('queued', 'running')";
+        let rows = self.read().await?.fetch(sql, &[]).await?;
+        rows.iter().map(|it| it.get(0)).collect()
     }
 
     /// Gives a run back that `host` owns, so that another host, or this one later, takes it.

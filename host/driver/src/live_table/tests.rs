@@ -18,7 +18,9 @@ use tidemill_lake::{
     Lake, LakeError, Manifest, Options, Provenance, ReadOptions, WindowFolder, WriterOptions,
 };
 use tidemill_plan::{Digest, TableName, WriteMode};
-use tidemill_store::{CatalogCommit, HostId, Patience, Store, StoreError, StoreOptions, commit_tables};
+use tidemill_store::{
+    CatalogCommit, HostId, NewRun, Patience, Store, StoreError, StoreOptions, commit_tables,
+};
 
 use super::{LiveTables, Making, table_write};
 
@@ -111,6 +113,23 @@ impl Service {
     async fn put(&self, table: &str, mode: WriteMode, rows: &[Row]) -> i64 {
         let written = self.write(table, mode, vec![batch(rows)]).await.unwrap();
         self.commit(&[written]).await.unwrap().expect("something was written")
+    }
+
+    /// A run that nobody begins.
+    async fn submit(&self, id: &str) {
+        let run = NewRun {
+            id: id.to_owned(),
+            pipeline: "p".to_owned(),
+            version: 1,
+            priority: 0,
+            created_at: 1,
+            created_by: "test".to_owned(),
+            description: String::new(),
+            labels: BTreeMap::new(),
+            idempotency_key: None,
+            request: Json::Null,
+        };
+        self.store.submit(run).await.unwrap();
     }
 
     async fn newest(&self, table: &str) -> Manifest {

@@ -1,6 +1,7 @@
 //! What keeps a lake small, by command: expiry of old snapshots, removal of files that nothing names, compaction.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidemill_lake::{Lake, LakeError, Orphan};
@@ -45,8 +46,8 @@ pub async fn expire(tables: &LiveTables, lake: &Lake, expiry: Expiry) -> Result<
     Ok(Swept { snapshots: expired.snapshots, files: count, bytes })
 }
 
-/// Removes the files that no version of any table names and that have not been touched for `grace`: what attempts left
-/// that did not come to their commit. With `dry_run` it only says which.
+/// Removes the files that no version of any table names, that have not been touched for `grace`, and that belong to no
+/// run which may still commit them: what attempts left that did not come to their commit.
 ///
 /// # Errors
 /// When the database is away or a file cannot be removed.
@@ -65,8 +66,11 @@ pub async fn sweep(
         if idle.is_empty() {
             continue;
         }
+        // Then runs: what one of them commits before it ends is known after that.
+        let unended = tables.store().unended_runs().await.map_err(|e| e.problem())?;
         let known = tables.store().known_files(&folder).await.map_err(|e| e.problem())?;
         idle.retain(|it| it.path.to_str().is_some_and(|it| !known.contains(it)));
+        idle.retain(|it| !is_of_run(&it.path, &unended));
         swept.files += idle.len() as u64;
         swept.bytes += idle.iter().map(|it| it.bytes).sum::<u64>();
         if what == Sweep::Remove {
@@ -76,6 +80,14 @@ pub async fn sweep(
         orphans.extend(idle);
     }
     Ok((swept, orphans))
+}
+
+/// Parts are named after the attempt that writes them, which is named after its run.
+fn is_of_run(path: &Path, runs: &BTreeSet<String>) -> bool {
+    let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    let Some(attempt) = name.strip_prefix("part-") else { return false };
+    let ends = attempt.match_indices('-').map(|(at, _)| at);
+    ends.filter_map(|at| attempt.get(..at)).any(|it| runs.contains(it))
 }
 
 /// Whether a sweep only looks.

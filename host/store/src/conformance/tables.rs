@@ -124,9 +124,12 @@ pub(super) async fn versions_are_found_now_and_at_any_time(place: Place) {
     assert!(store.table_at_time(&t, at(0)).await.unwrap().is_none());
     assert_eq!(store.table_at_time(&t, at(1)).await.unwrap().unwrap().version, one);
     assert_eq!(store.table_at_time(&t, at(9)).await.unwrap().unwrap().version, three);
-    let history = store.table_history(&t).await.unwrap();
+    let history = store.table_history(&t, None, 9).await.unwrap();
     assert_eq!(history.iter().map(|it| it.version).collect::<Vec<_>>(), [3, 2, 1]);
     assert!(history.windows(2).all(|it| it[0].committed_at > it[1].committed_at));
+    let part = store.table_history(&t, Some(3), 1).await.unwrap();
+    assert_eq!(part.iter().map(|it| it.version).collect::<Vec<_>>(), [2]);
+    assert!(store.has_snapshot(3).await.unwrap() && !store.has_snapshot(4).await.unwrap());
     let both = store.table_versions(&[&name("u"), &name("none"), &t]).await.unwrap();
     assert_eq!(both.iter().map(|it| it.name.0.as_str()).collect::<Vec<_>>(), ["t", "u"]);
     store.close().await;
@@ -231,7 +234,7 @@ pub(super) async fn what_was_read_is_followed_up_and_down(place: Place) {
     assert_eq!(shown(down), ["1 left source", "1 right source", "2 end left", "2 end right"]);
     let of_one = store.lineage(&name("left"), Some(middle), Direction::Down).await.unwrap();
     assert_eq!((of_one.len(), of_one[0].reader_version), (1, end));
-    let history = store.table_history(&name("end")).await.unwrap();
+    let history = store.table_history(&name("end"), None, 9).await.unwrap();
     assert_eq!(history[0].origin.as_ref().unwrap().reads.len(), 2);
     store.close().await;
 }
@@ -254,10 +257,13 @@ pub(super) async fn a_version_is_found_by_its_cache_key_until_it_expires(place: 
     assert_eq!(known.into_iter().collect::<Vec<_>>(), ["/lake/main/t/a", "/lake/main/t/b"]);
     let nothing = Expiry { before: BEGAN, versions_kept_min: 1 };
     assert_eq!(store.expire_snapshots(nothing).await.unwrap().snapshots, 0);
-    let expired = store.expire_snapshots(Expiry { before: i64::MAX, versions_kept_min: 1 }).await.unwrap();
+    let all = Expiry { before: i64::MAX, versions_kept_min: 1 };
+    assert_eq!(store.expirable_snapshots(all).await.unwrap(), 2);
+    let expired = store.expire_snapshots(all).await.unwrap();
+    assert_eq!(store.expirable_snapshots(all).await.unwrap(), 0);
     assert_eq!((expired.snapshots, expired.files), (2, vec!["/lake/main/t/a".to_owned()]));
     assert_eq!([found("k1").await, found("k2").await], [None, Some(two)]);
-    let history = store.table_history(&name("t")).await.unwrap();
+    let history = store.table_history(&name("t"), None, 9).await.unwrap();
     assert_eq!(history.iter().map(|it| it.is_expired).collect::<Vec<_>>(), [false, true]);
     assert_eq!(store.known_files(&name("t")).await.unwrap().len(), 1);
     store.close().await;
@@ -265,21 +271,33 @@ pub(super) async fn a_version_is_found_by_its_cache_key_until_it_expires(place: 
 
 pub(super) async fn tables_are_listed_by_name_page_by_page(place: Place) {
     let store = opened(&place).await;
-    let tables = ["b_1", "a_1", "c%1", "a_2"].map(|it| write(it, None, &["f"]));
+    let tables = ["b_1", "a_1", "c%1", "a_2"].map(|it| {
+        let mut write = write(it, None, &["f"]);
+        write.origin.node = if it == "a_1" { "leg[window=60]".to_owned() } else { format!("node-{it}") };
+        write
+    });
     commit(&store, BEGAN, tables.to_vec()).await.unwrap();
-    let list = |containing: Option<&str>, after: Option<&str>| {
-        let filter =
-            TableFilter { containing: containing.map(str::to_owned), after: after.map(name), limit: 2 };
+    let list = |filter: TableFilter| {
         let store = store.clone();
         async move {
-            let found = store.tables(&filter).await.unwrap();
+            let found = store.tables(&TableFilter { limit: 2, ..filter }).await.unwrap();
             found.into_iter().map(|it| it.name.0).collect::<Vec<_>>()
         }
     };
-    assert_eq!(list(None, None).await, ["a_1", "a_2"]);
-    assert_eq!(list(None, Some("a_2")).await, ["b_1", "c%1"]);
-    assert_eq!(list(Some("_1"), None).await, ["a_1", "b_1"]);
-    assert_eq!(list(Some("%"), None).await, ["c%1"]);
+    let some = |it: &str| Some(it.to_owned());
+    let all = TableFilter::default;
+    assert_eq!(list(all()).await, ["a_1", "a_2"]);
+    assert_eq!(list(TableFilter { after: Some(name("a_2")), ..all() }).await, ["b_1", "c%1"]);
+    assert_eq!(list(TableFilter { containing: some("_1"), ..all() }).await, ["a_1", "b_1"]);
+    assert_eq!(list(TableFilter { containing: some("A_"), ..all() }).await, ["a_1", "a_2"]);
+    assert_eq!(list(TableFilter { containing: some("%"), ..all() }).await, ["c%1"]);
+    assert_eq!(list(TableFilter { beginning: some("a_"), ..all() }).await, ["a_1", "a_2"]);
+    assert_eq!(list(TableFilter { beginning: some("A_"), ..all() }).await, [""; 0]);
+    for node in ["leg", "leg[window=60]"] {
+        assert_eq!(list(TableFilter { node: some(node), ..all() }).await, ["a_1"]);
+    }
+    assert_eq!(list(TableFilter { node: some("le"), ..all() }).await, [""; 0]);
+    assert_eq!(list(TableFilter { pipeline: some("p"), ..all() }).await, [""; 0]);
     store.close().await;
 }
 

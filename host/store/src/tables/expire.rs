@@ -40,6 +40,16 @@ impl Store {
         self.write(ANSWER, move |tx| Box::pin(expire(tx, expiry))).await
     }
 
+    /// How many snapshots that would forget.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn expirable_snapshots(&self, expiry: Expiry) -> Result<u64, StoreError> {
+        let mut tx = self.read().await?;
+        let catalog = Catalog::read(&mut tx).await?;
+        Ok(gone(&mut tx, &catalog, expiry).await?.len() as u64)
+    }
+
     /// The files in a table's folder that some version of a table names, by absolute path.
     ///
     /// # Errors
@@ -96,7 +106,8 @@ async fn expire(tx: &mut Tx, expiry: Expiry) -> Result<Expired, StoreError> {
     Ok(Expired { snapshots: gone.len() as u64, files })
 }
 
-/// Snapshots that go: old, not the newest, and of no table among those that are kept.
+/// Snapshots that go: old, not the newest, and of no table among those that are kept. What a table is now the newest
+/// snapshot shows, whichever made it so.
 async fn gone(tx: &mut Tx, catalog: &Catalog, expiry: Expiry) -> Result<BTreeSet<i64>, StoreError> {
     let time = match tx.dialect() {
         Dialect::Sqlite => "snapshot_time",
@@ -110,7 +121,7 @@ async fn gone(tx: &mut Tx, catalog: &Catalog, expiry: Expiry) -> Result<BTreeSet
         }
     }
     let sql = "SELECT version FROM (SELECT version, ROW_NUMBER() OVER (PARTITION BY table_id ORDER BY version DESC) \
-               AS place FROM tidemill_versions) AS places WHERE place <= $1";
+               AS place FROM tidemill_versions) AS places WHERE place > 1 AND place <= $1";
     let kept = i64::from(expiry.versions_kept_min.max(1));
     for it in tx.fetch(sql, &[Value::Int(kept)]).await? {
         gone.remove(&it.get(0)?);

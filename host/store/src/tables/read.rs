@@ -15,6 +15,7 @@ use super::{
     DeleteFile, ForeignFile, ForeignVersion, KeyTime, Origin, OwnVersion, TableState, TableVersion,
     mode_named,
 };
+use crate::conditions::Conditions;
 use crate::db::{Dialect, Tx};
 use crate::writer::text;
 use crate::{Row, Store, StoreError, Value};
@@ -22,11 +23,17 @@ use crate::{Row, Store, StoreError, Value};
 /// How many snapshots are looked through in one go for one of a certain time.
 const SNAPSHOTS_MAX: i64 = 1_000;
 
-/// Which tables are listed, by name.
+/// Which tables are listed, by name. All that is said must hold.
 #[derive(Clone, Debug, Default)]
 pub struct TableFilter {
-    /// In the name.
+    /// In the name, upper or lower case.
     pub containing: Option<String>,
+    /// At the start of the name.
+    pub beginning: Option<String>,
+    /// Of the newest version of ours: the node that wrote it, or its family.
+    pub node: Option<String>,
+    /// Of the newest version of ours: the pipeline of the run that wrote it.
+    pub pipeline: Option<String>,
     /// After this name.
     pub after: Option<TableName>,
     pub limit: u32,
@@ -119,15 +126,8 @@ impl Store {
     pub async fn tables(&self, filter: &TableFilter) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut tx = self.read().await?;
         let catalog = Catalog::read(&mut tx).await?;
-        let sql = format!(
-            "SELECT table_name FROM ducklake_table WHERE schema_id = {SCHEMA_ID} AND end_snapshot IS NULL \
-             AND table_name > $1 AND table_name LIKE $2 ESCAPE '!' ORDER BY table_name LIMIT $3"
-        );
-        let after = filter.after.as_ref().map_or("", |it| it.0.as_str());
-        let containing = filter.containing.as_deref().unwrap_or_default();
-        let pattern = containing.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        let values = [text(after), text(format!("%{pattern}%")), filter.limit.into()];
-        let rows = tx.fetch(&sql, &values).await?;
+        let (rest, values) = filter.conditions().ordered("t.table_name", filter.limit);
+        let rows = tx.fetch(&format!("SELECT t.table_name FROM ducklake_table t {rest}"), &values).await?;
         let names = rows.iter().map(|it| it.get(0).map(TableName)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<&TableName> = names.iter().collect();
         let heads = heads(&mut tx, &catalog, catalog.newest, &names).await?;
@@ -155,6 +155,16 @@ impl Store {
         Ok(progress)
     }
 
+    /// Whether there is such a snapshot of the catalog, and it has not been forgotten.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn has_snapshot(&self, snapshot: i64) -> Result<bool, StoreError> {
+        let mut tx = self.read().await?;
+        let sql = "SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = $1";
+        Ok(tx.fetch_optional(sql, &[Value::Int(snapshot)]).await?.is_some())
+    }
+
     /// The number of the newest snapshot of the catalog: as long as it stays, every table stays what it is.
     ///
     /// # Errors
@@ -163,6 +173,39 @@ impl Store {
         let mut tx = self.read().await?;
         let row = tx.fetch_optional("SELECT MAX(snapshot_id) FROM ducklake_snapshot", &[]).await?;
         row.map_or(Ok(None), |it| it.get(0)).map(|it: Option<i64>| it.unwrap_or(0))
+    }
+}
+
+impl TableFilter {
+    fn conditions(&self) -> Conditions {
+        const NEWEST: &str = "SELECT 1 FROM tidemill_versions v WHERE v.table_id = t.table_id AND v.version = \
+                              (SELECT MAX(o.version) FROM tidemill_versions o WHERE o.table_id = t.table_id)";
+        let mut conditions = Conditions::default();
+        conditions.and(&format!("t.schema_id = {SCHEMA_ID} AND t.end_snapshot IS NULL"), []);
+        if let Some(it) = &self.after {
+            conditions.and("t.table_name > ?", [text(it.0.clone())]);
+        }
+        if let Some(it) = &self.containing {
+            let pattern = it.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+            conditions.and("lower(t.table_name) LIKE ? ESCAPE '!'", [text(format!("%{pattern}%"))]);
+        }
+        if let Some(it) = &self.beginning {
+            // `LIKE` takes upper case for lower on one of the two databases.
+            conditions.and("substr(t.table_name, 1, length(?)) = ?", [text(it.clone()), text(it.clone())]);
+        }
+        if let Some(it) = &self.node {
+            let family = text(format!("{it}["));
+            let of_node = "v.node = ? OR substr(v.node, 1, length(?)) = ?";
+            conditions.and(
+                &format!("EXISTS ({NEWEST} AND ({of_node}))"),
+                [text(it.clone()), family.clone(), family],
+            );
+        }
+        if let Some(it) = &self.pipeline {
+            let of_pipeline = "v.run IN (SELECT id FROM tidemill_runs WHERE pipeline = ?)";
+            conditions.and(&format!("EXISTS ({NEWEST} AND {of_pipeline})"), [text(it.clone())]);
+        }
+        conditions
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidemill_plan::TableName;
 
-use super::bulk::int;
+use super::bulk::{int, numbers, numbers_of};
 use super::heads::{Author, Head};
 use super::init::SCHEMA_ID;
 use super::read::{OWN, origin_of, own_rows};
@@ -53,35 +53,48 @@ pub struct Related {
 }
 
 impl Store {
-    /// All versions of a table, newest first.
+    /// Versions of a table, newest first: those before `before`, and at most so many.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn table_history(&self, name: &TableName) -> Result<Vec<HistoryEntry>, StoreError> {
+    pub async fn table_history(
+        &self,
+        name: &TableName,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut tx = self.read().await?;
-        let of = [text(name.0.clone())];
+        let before = before.unwrap_or(i64::MAX);
         let sql = format!(
             "SELECT {OWN}, CAST(CASE WHEN manifest IS NULL THEN 1 ELSE 0 END AS BIGINT) FROM tidemill_versions \
-             WHERE name = $1 ORDER BY version DESC"
+             WHERE name = $1 AND version < $2 ORDER BY version DESC LIMIT $3"
         );
+        let values = [text(name.0.clone()), Value::Int(before), limit.into()];
         let mut history = Vec::new();
-        let mut ours = BTreeSet::new();
-        for it in tx.fetch(&sql, &of).await? {
-            let mut entry = entry_of(&it)?;
-            ours.insert(entry.version);
-            if let Some(origin) = &mut entry.origin {
-                origin.reads = reads_of(&mut tx, int(&it, 0)?, entry.version).await?;
-            }
-            history.push(entry);
+        let mut ids = BTreeSet::new();
+        for it in tx.fetch(&sql, &values).await? {
+            ids.insert(int(&it, 0)?);
+            history.push(entry_of(&it)?);
         }
+        // Where there are more of ours than were asked for, what others did before the last of these comes later.
+        let is_full = history.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let from = history.last().filter(|_| is_full).map_or(i64::MIN, |it| it.version);
+        let mut reads = reads_between(&mut tx, &ids, from, before).await?;
+        for it in &mut history {
+            if let Some(origin) = &mut it.origin {
+                origin.reads = reads.remove(&it.version).unwrap_or_default();
+            }
+        }
+        let ours: BTreeSet<i64> = history.iter().map(|it| it.version).collect();
         let sql = format!(
             "SELECT table_id FROM ducklake_table WHERE table_name = $1 AND schema_id = {SCHEMA_ID} \
              AND end_snapshot IS NULL"
         );
-        if let Some(row) = tx.fetch_optional(&sql, &of).await? {
-            history.extend(foreign_changes(&mut tx, name, int(&row, 0)?, &ours).await?);
+        if let Some(row) = tx.fetch_optional(&sql, &values[..1]).await? {
+            history.extend(foreign_changes(&mut tx, name, int(&row, 0)?, &ours, (from, before)).await?);
         }
         history.sort_by_key(|it| std::cmp::Reverse(it.version));
+        history.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(history)
     }
 
@@ -195,16 +208,19 @@ async fn foreign_entry(tx: &mut Tx, name: &TableName, version: i64) -> Result<Hi
     })
 }
 
-/// Snapshots that changed the table and are not ours.
+/// Snapshots from one to before another that changed the table and are not ours.
 async fn foreign_changes(
     tx: &mut Tx,
     name: &TableName,
     table: i64,
     ours: &BTreeSet<i64>,
+    (from, before): (i64, i64),
 ) -> Result<Vec<HistoryEntry>, StoreError> {
     // Each change that a snapshot made stands there as `what:table`.
-    let sql = "SELECT snapshot_id, changes_made FROM ducklake_snapshot_changes WHERE changes_made LIKE $1";
-    let rows = tx.fetch(sql, &[text(format!("%:{table}%"))]).await?;
+    let sql = "SELECT snapshot_id, changes_made FROM ducklake_snapshot_changes WHERE changes_made LIKE $1 \
+               AND snapshot_id >= $2 AND snapshot_id < $3";
+    let values = [text(format!("%:{table}%")), Value::Int(from), Value::Int(before)];
+    let rows = tx.fetch(sql, &values).await?;
     let mut entries = Vec::new();
     for it in &rows {
         let (version, changes): (i64, String) = (it.get(0)?, it.get(1)?);
@@ -221,6 +237,26 @@ async fn reads_of(tx: &mut Tx, table: i64, version: i64) -> Result<Vec<ReadVersi
                WHERE table_id = $1 AND version = $2 ORDER BY input";
     let rows = tx.fetch(sql, &[Value::Int(table), Value::Int(version)]).await?;
     rows.iter().map(|it| read_of(it, 0)).collect()
+}
+
+/// What versions of ours read, by version: of tables, from one version to before another.
+async fn reads_between(
+    tx: &mut Tx,
+    tables: &BTreeSet<i64>,
+    from: i64,
+    before: i64,
+) -> Result<BTreeMap<i64, Vec<ReadVersion>>, StoreError> {
+    let ids = numbers_of(tx.dialect(), 1);
+    let sql = format!(
+        "SELECT version, input, input_version, input_digest FROM tidemill_reads WHERE table_id IN {ids} \
+         AND version >= $2 AND version < $3 ORDER BY version, input"
+    );
+    let values = [numbers(tables.iter().copied()), Value::Int(from), Value::Int(before)];
+    let mut reads: BTreeMap<i64, Vec<ReadVersion>> = BTreeMap::new();
+    for it in tx.fetch(&sql, &values).await? {
+        reads.entry(int(&it, 0)?).or_default().push(read_of(&it, 1)?);
+    }
+    Ok(reads)
 }
 
 /// From a row that has input, version and digest from this column on.

@@ -70,7 +70,7 @@ pub(super) async fn what_duckdb_changes_in_a_table_counts(service: Service) {
     service.duckdb("connection.execute(\"DELETE FROM lake.t WHERE name = 'a'\")").await;
     after.retain(|it| it.1 != "a");
     assert_eq!(service.read(&service.newest("t").await).await, rows_json(&after));
-    let history = service.store.table_history(&name("t")).await.unwrap();
+    let history = service.store.table_history(&name("t"), None, 100).await.unwrap();
     let foreign = history.iter().filter(|it| it.origin.is_none()).count();
     assert_eq!((history.len(), foreign), (6, 4));
 }

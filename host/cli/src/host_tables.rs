@@ -1,0 +1,178 @@
+//! `tidemill tables` and `show` on a service.
+
+use std::io::BufReader;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use reqwest::Method;
+use reqwest::blocking::Response;
+use serde_json::json;
+use tidemill_plan::{Code, Problem};
+use tidemill_server::wire::{LineageOfTable, LineageStep, TableAuthor, TableVersion};
+
+use crate::args::{HistoryArgs, LineageArgs, ShowArgs, TablesArgs};
+use crate::client::Client;
+use crate::complain::talk;
+use crate::show::{Shown, rows_wanted};
+use crate::{Ending, quantity, table_view, tokens};
+
+/// Newest versions that are listed where nobody says how many.
+const LISTED: usize = 50;
+
+pub(crate) fn list(args: &TablesArgs, client: &Client) -> anyhow::Result<Ending> {
+    let mut query = Vec::new();
+    query.extend(args.containing.clone().map(|it| ("containing", it)));
+    query.extend(args.node.clone().map(|it| ("node", it)));
+    query.extend(args.pipeline.clone().map(|it| ("pipeline", it)));
+    let found: Vec<TableVersion> = client.list(&["tables"], &query, None)?;
+    if args.json {
+        table_view::print_json(&json!(found))?;
+    } else if found.is_empty() {
+        let is_narrowed = !query.is_empty();
+        talk!("{}", if is_narrowed { "there are no such tables" } else { "there are no tables yet" });
+    } else {
+        let header = ["table", "node", "rows", "size", "version", "written", "run", "digest"];
+        table_view::print(&header, found.into_iter().map(row).collect())?;
+    }
+    Ok(Ending::Done)
+}
+
+fn row(it: TableVersion) -> Vec<String> {
+    let (node, run) = match it.author {
+        TableAuthor::Tidemill => (it.node.unwrap_or_default(), it.run.unwrap_or_default()),
+        TableAuthor::Another => ("by another program".to_owned(), String::new()),
+    };
+    vec![
+        it.name,
+        node,
+        it.rows.map(quantity::count).unwrap_or_default(),
+        it.bytes.map(quantity::bytes).unwrap_or_default(),
+        it.version.to_string(),
+        it.committed_at.as_deref().map(tokens::short_time).unwrap_or_default(),
+        run,
+        it.digest.map(|it| short(&it)).unwrap_or_default(),
+    ]
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
+
+pub(crate) fn history(args: &HistoryArgs, client: &Client) -> anyhow::Result<Ending> {
+    let limit = args.limit.unwrap_or(LISTED);
+    let mut found: Vec<TableVersion> =
+        client.list(&["tables", &args.table, "history"], &[], Some(limit + 1))?;
+    let is_more = found.len() > limit;
+    found.truncate(limit);
+    if args.json {
+        table_view::print_json(&json!(found))?;
+    } else {
+        if let Some(newest) = found.first().filter(|it| it.name != args.table) {
+            talk!("the versions of `{}`", newest.name);
+        }
+        let header = ["version", "written", "run", "node", "component", "mode", "rows", "size", "read"];
+        table_view::print(&header, found.into_iter().map(version_row).collect())?;
+    }
+    if is_more {
+        talk!("there are more: `--limit N` shows them");
+    }
+    Ok(Ending::Done)
+}
+
+fn version_row(it: TableVersion) -> Vec<String> {
+    let reads = it.reads.iter().map(|it| at_version(&it.table, it.version));
+    let run = match it.author {
+        TableAuthor::Tidemill => it.run.unwrap_or_default(),
+        TableAuthor::Another => "another program".to_owned(),
+    };
+    let size = if it.is_expired { "expired".to_owned() } else { String::new() };
+    vec![
+        it.version.to_string(),
+        it.committed_at.as_deref().map(tokens::short_time).unwrap_or_default(),
+        run,
+        it.node.unwrap_or_default(),
+        it.component.map(|it| short(&it)).unwrap_or_default(),
+        it.mode.unwrap_or_default(),
+        it.rows.map(quantity::count).unwrap_or_default(),
+        it.bytes.filter(|_| !it.is_expired).map_or(size, quantity::bytes),
+        reads.collect::<Vec<_>>().join(" "),
+    ]
+}
+
+fn at_version(table: &str, version: Option<i64>) -> String {
+    version.map_or_else(|| table.to_owned(), |it| format!("{table}@{it}"))
+}
+
+pub(crate) fn lineage(args: &LineageArgs, client: &Client) -> anyhow::Result<Ending> {
+    let direction = if args.down { "down" } else { "up" };
+    let mut query = vec![("direction", direction.to_owned())];
+    query.extend(args.at.clone().map(|it| ("at", it)));
+    let request = client.request(Method::GET, &["tables", &args.table, "lineage"]).query(&query);
+    let found: LineageOfTable = client.answer(request)?;
+    if args.json {
+        table_view::print_json(&json!(found))?;
+    } else if found.steps.is_empty() {
+        let what = if args.down { "nothing was made of" } else { "nothing is known that was read for" };
+        talk!("{what} `{}`", found.table);
+    } else {
+        let row = |it: LineageStep| {
+            let (reader, read) =
+                (at_version(&it.table, Some(it.version)), at_version(&it.read.table, it.read.version));
+            vec![it.distance.to_string(), reader, read, short(&it.read.digest)]
+        };
+        table_view::print(
+            &["step", "table", "was made of", "digest"],
+            found.steps.into_iter().map(row).collect(),
+        )?;
+    }
+    Ok(Ending::Done)
+}
+
+/// The rows that were asked for, as they arrive.
+pub(crate) fn rows(args: &ShowArgs, client: &Client) -> anyhow::Result<Shown> {
+    let mut query = vec![("format", "arrow".to_owned())];
+    query.extend(args.at.clone().map(|it| ("at", it)));
+    if !args.columns.is_empty() {
+        query.push(("columns", args.columns.join(",")));
+    }
+    for (key, flag, time) in [("start", "--start", &args.start), ("end", "--end", &args.end)] {
+        if let Some(time) = time {
+            query.push((key, quantity::parse_time(flag, time)?.to_string()));
+        }
+    }
+    if let Some(rows) = rows_wanted(args)? {
+        query.push((if args.tail { "tail" } else { "limit" }, rows.to_string()));
+    }
+    let request = client.request(Method::GET, &["tables", &args.table, "rows"]).query(&query);
+    let answer = client.send(request)?;
+    let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let number = |name: &str| header(name).and_then(|it| it.parse::<u64>().ok());
+    let rows = number("x-table-rows");
+    if let (Some(name), Some(others)) = (header("x-table"), number("x-table-others").filter(|it| *it > 0)) {
+        let all = others + 1;
+        talk!("`{}` means {all} tables; this is the one of the newest run: {name}", args.table);
+    }
+    let url = client.url().to_owned();
+    let reader = StreamReader::try_new(BufReader::new(answer), None).map_err(|e| broken_off(&url, &e))?;
+    Ok(Shown { schema: reader.schema(), rows, batches: Box::new(Arriving { reader, url }) })
+}
+
+struct Arriving {
+    reader: StreamReader<BufReader<Response>>,
+    url: String,
+}
+
+impl Iterator for Arriving {
+    type Item = anyhow::Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(|e| broken_off(&self.url, &e).into()))
+    }
+}
+
+fn broken_off(url: &str, error: &ArrowError) -> Problem {
+    let what = format!("the rows that the service at `{url}` sends broke off: {error}");
+    Problem::new(Code("host-unreachable"), what, "try again; if it stays, look into the service's log")
+}
