@@ -1,7 +1,5 @@
 //! DuckDB as others use it: a Python program with its extensions, from where `cargo xtask setup` installed them.
 
-#![allow(dead_code, reason = "included by several test targets, some of which do not use all of it")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

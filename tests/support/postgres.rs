@@ -1,7 +1,5 @@
 //! A throw-away PostgreSQL server: its own folder, its own port, gone with the test.
 
-#![allow(dead_code, reason = "included by several test targets, some of which do not use all of it")]
-
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What can be typed. No I/O here, and no defaults that depend on the machine.
 
+mod runs;
 mod service;
 mod tables;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::Ending;
+pub(crate) use runs::{LogsArgs, RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
 pub(crate) use service::{
     AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
     ExportArgs, ExportFormat, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat, PullArgs,
@@ -401,123 +403,6 @@ pub(crate) struct CheckArgs {
     /// Most attempts at a time; default: the number of cores
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct LogsArgs {
-    /// A run's id, the beginning of one, or `last`
-    #[arg(default_value = "last")]
-    pub(crate) run: String,
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
-    /// Only this node
-    #[arg(long, value_name = "NODE")]
-    pub(crate) node: Option<String>,
-    /// Only this attempt
-    #[arg(long, value_name = "K")]
-    pub(crate) attempt: Option<u32>,
-    /// Go on printing until the run ends
-    #[arg(long, short)]
-    pub(crate) follow: bool,
-    /// Only the last lines of each attempt
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
-    pub(crate) tail: Option<u64>,
-    /// Only lines that hold this text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) grep: Option<String>,
-    /// Print JSON lines
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl LogsArgs {
-    /// All that the attempts of a run logged.
-    pub(crate) fn all_of(run: &str) -> Self {
-        Self {
-            run: run.to_owned(),
-            lake: LakeArg { named: None },
-            node: None,
-            attempt: None,
-            follow: false,
-            tail: None,
-            grep: None,
-            json: false,
-        }
-    }
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct RunsArgs {
-    #[command(subcommand)]
-    pub(crate) what: Option<RunsWhat>,
-    #[command(flatten)]
-    pub(crate) list: RunsListArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsWhat {
-    /// Show all that is recorded of a run
-    Show(RunsShowArgs),
-    /// End a run of the service now; what runs of it is stopped
-    Cancel(RunOfService),
-    /// Let nothing more of a run of the service begin
-    Pause(RunOfService),
-    /// Let a paused run of the service go on
-    Resume(RunOfService),
-    /// Run again, on the service, with the pipeline, parameters, window and code of a run that has ended
-    Retry(RetryArgs),
-    /// Add a remark to a run of the service, at any time
-    Note(NoteArgs),
-    /// Write runs of the service with parameters, metrics and notes to a file or stdout
-    Export(ExportArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RunsListArgs {
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
-    /// Only runs of this pipeline
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pipeline: Option<String>,
-    /// Only runs in this state
-    #[arg(long, value_enum)]
-    pub(crate) state: Option<StateFilter>,
-    /// Only runs that are no older, as `1d`, `12h` or `2026-01-02`
-    #[arg(long, value_name = "AGE|TIME")]
-    pub(crate) since: Option<String>,
-    /// The newest so many
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StateFilter {
-    /// Of a service: nothing of it has begun
-    Queued,
-    Running,
-    /// Of a service: it waits to be resumed
-    Paused,
-    Succeeded,
-    Failed,
-    Cancelled,
-    /// Its process died before the run had ended
-    Lost,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RunsShowArgs {
-    /// A run's id, the beginning of one, or `last`
-    #[arg(default_value = "last")]
-    pub(crate) run: String,
-    #[command(flatten)]
-    pub(crate) lake: LakeArg,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -224,7 +224,7 @@ impl Shown {
 }
 
 fn version_number(name: &str, text: &str) -> Result<i64, Problem> {
-    text.parse().map_err(|_| {
+    text.parse().map_err(|_invalid| {
         let what = format!("`{text}` is no version of a pipeline");
         let mend =
             format!("write a number, such as `{name}@1`; `tidemill pipelines versions {name}` lists them");

@@ -36,10 +36,11 @@ pub(crate) fn parameters(
     Ok((parameters, lineage))
 }
 
+/// Where each value came from, by the name of its parameter.
+type Origins = BTreeMap<String, String>;
+
 /// The values of a file, and where each came from, for a service that checks them itself.
-pub(crate) fn of_file(
-    file: Option<&Path>,
-) -> Result<(Map<String, Value>, BTreeMap<String, String>), Problem> {
+pub(crate) fn of_file(file: Option<&Path>) -> Result<(Map<String, Value>, Origins), Problem> {
     let Some(file) = file else { return Ok((Map::new(), BTreeMap::new())) };
     let values = read(file)?;
     let origin = format!("params {}", file.display());

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::{HostId, Store, StoreOptions};
 
 #[path = "../../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "only whole-program tests crash it")]
 mod postgres;
 
 /// Where a case finds its database; each has one of its own, empty.

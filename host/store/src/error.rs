@@ -44,6 +44,7 @@ impl StoreError {
     }
 
     /// Sorts out what a database said. `url` is shown, so it must hold no password.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is about one statement")]
     pub(crate) fn of(url: &str, error: &sqlx::Error) -> Self {
         let (url, cause) = (url.to_owned(), error.to_string());
         match error {

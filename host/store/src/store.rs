@@ -131,7 +131,7 @@ impl Store {
     {
         let (reply, answer) = oneshot::channel();
         let job = TypedJob { work, result: None, patience, reply };
-        self.inner.jobs.send(Box::new(job)).await.map_err(|_| StoreError::Closed)?;
+        self.inner.jobs.send(Box::new(job)).await.map_err(|_unsent| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 

@@ -1,6 +1,7 @@
 //! The service as its users meet it: the built binary behind REST, on SQLite and on PostgreSQL with fsync on.
 
 #[path = "../../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "only tests crash it, or start it without fsync")]
 mod postgres;
 
 mod client;
@@ -238,7 +239,7 @@ fn many_readers(client: &Client) -> anyhow::Result<Vec<Row>> {
         threads.into_iter().map(|it| it.join()).collect::<Vec<_>>()
     });
     for it in answers {
-        times.extend(it.map_err(|_| anyhow::anyhow!("a reader panicked"))??);
+        times.extend(it.map_err(|_panic| anyhow::anyhow!("a reader panicked"))??);
     }
     ensure!(times.len() == READERS * EACH, "every request was answered");
     times.sort();

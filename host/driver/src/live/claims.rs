@@ -267,7 +267,7 @@ fn restore_tables(
         let mut manifests = Vec::with_capacity(left.tables.len());
         for table in &left.tables {
             let name = TableName(table.table.clone());
-            let snapshot: Digest = table.snapshot.parse().map_err(|_| gone(&name, &table.snapshot))?;
+            let snapshot: Digest = table.snapshot.parse().map_err(|_invalid| gone(&name, &table.snapshot))?;
             let found = context.tables.with_digest(&name, &snapshot).map_err(|e| Problem::from(&e))?;
             manifests.push(Arc::new(found.ok_or_else(|| gone(&name, &table.snapshot))?));
         }
@@ -357,7 +357,11 @@ fn unreadable(run: &str, what: &str, error: &serde_json::Error) -> Vec<Problem> 
 
 fn gone(table: &TableName, snapshot: &str) -> Problem {
     let what = format!("the run goes on from snapshot `{snapshot}` of table `{table}`, which is gone");
-    Problem::new(Code("snapshot-gone"), what, "run the pipeline again: old snapshots were expired meanwhile")
+    Problem::new(
+        Code("snapshot-expired"),
+        what,
+        "run the pipeline again: old snapshots were expired meanwhile",
+    )
 }
 
 fn not_there(node: &str) -> Problem {

@@ -57,6 +57,10 @@ async fn land(live: Arc<Live>, flight: Flight) {
 }
 
 /// What was not written cannot be built upon. The run goes on from what is durable: here, or with whoever owns it now.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else failed, the run is given back and taken up anew"
+)]
 async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
     let run = &flight.run;
     live.center.crashed(flight);

@@ -27,6 +27,7 @@ use super::{LiveTables, Making, table_write};
 #[path = "../../../../tests/support/duckdb.rs"]
 mod duckdb;
 #[path = "../../../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "only whole-program tests crash it")]
 mod postgres;
 
 const SHORT: Patience = Patience::For(Duration::from_secs(5));

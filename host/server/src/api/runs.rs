@@ -126,7 +126,7 @@ async fn retry_run(
     if !row.status.is_ended() {
         let what = format!("run `{}` has not ended", row.id);
         let mend = format!("wait for its end, or end it: `tidemill runs cancel {}`", row.id);
-        return Err(ApiProblem::new(Code("run-not-ended"), what, mend));
+        return Err(ApiProblem::new(Code("run-not-over"), what, mend));
     }
     let before: RunRequest =
         serde_json::from_value(row.request.clone()).map_err(|e| unreadable(&row.id, &e))?;

@@ -18,7 +18,7 @@ async fn keep(store: Store, number: i64) -> Result<(), StoreError> {
                     .await?;
                 if number % 2 == 1 {
                     let what = format!("{number} is odd");
-                    return Err(Problem::new(Code("odd"), what, "").into());
+                    return Err(Problem::new(Code("table-conflict"), what, "").into());
                 }
                 Ok(())
             })
