@@ -9,13 +9,10 @@ use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 
 use self::checker::Checker;
+use crate::duckdb;
+use crate::postgres;
 use crate::program::{Bench, repository};
 use crate::service::Service;
-
-#[path = "support/duckdb.rs"]
-mod duckdb;
-#[path = "support/postgres.rs"]
-mod postgres;
 
 /// Kills on each database.
 const KILLS: u64 = 120;

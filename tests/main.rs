@@ -4,11 +4,15 @@ mod bad_input;
 mod browser;
 mod check;
 mod commands;
+#[path = "support/duckdb.rs"]
+mod duckdb;
 mod durability;
 mod examples;
 mod kill;
 mod larger_than_memory;
 mod limits;
+#[path = "support/postgres.rs"]
+mod postgres;
 mod program;
 mod proofs;
 mod readme;

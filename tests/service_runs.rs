@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::duckdb;
+use crate::postgres;
 use crate::program::{Bench, in_state, repository};
 use crate::service::Service;
-
-#[path = "support/duckdb.rs"]
-mod duckdb;
-#[path = "support/postgres.rs"]
-mod postgres;
 
 /// A service, and the pipeline of an example deployed on it.
 fn with_example(name: &str) -> (Bench, Service) {
@@ -99,7 +96,7 @@ fn a_failed_run_says_why_and_is_retried() {
 fn a_cancel_stops_a_guest_in_an_endless_loop_and_waiting_runs_are_paused() {
     let (bench, _service) = with_misbehaving("endless-loop");
     let id = bench.done(&["run", "bad"]).stdout.trim().to_owned();
-    bench.refused(&["runs", "retry", &id], &["error[run-not-ended]", "runs cancel"]);
+    bench.refused(&["runs", "retry", &id], &["error[run-not-over]", "runs cancel"]);
     bench.done(&["runs", "pause", &id]);
     assert_eq!(state(&bench, &id), "paused");
     bench.done(&["runs", "resume", &id]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::duckdb;
+use crate::duckdb;
 
 pub(super) struct Checker {
     /// Of the catalogue, as DuckDB attaches it.

@@ -63,9 +63,10 @@ impl Pipeline {
         self.file.nodes.get(name).map_or("", |it| &it.value.summary)
     }
 
-    /// Where sources read that say so without any parameter, by name: enough to find their files before anything is bound.
+    /// Where sources read, by name: enough to find their files before anything is bound. `None` where one of them needs
+    /// parameters to say it.
     #[must_use]
-    pub fn source_places(&self) -> Vec<(String, SourceSpec)> {
+    pub fn source_places(&self) -> Option<Vec<(String, SourceSpec)>> {
         let place = |it: &Named<SourceDecl>| {
             let Field::Is(path) = &it.value.path else { return None };
             let format = match &it.value.format {

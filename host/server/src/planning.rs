@@ -71,12 +71,16 @@ pub(crate) async fn plan(registry: &Registry, draft: Draft, machine: Machine) ->
             check_sources(&plan)?;
             Some(plan)
         }
-        Err(problems) if unknown.is_empty() && problems.iter().all(|it| it.code.0 == "missing-parameter") => {
+        Err(problems)
+            if unknown.is_empty()
+                && sources.is_some()
+                && problems.iter().all(|it| it.code.0 == "missing-parameter") =>
+        {
             None
         }
         Err(problems) => return Err(problems.into()),
     };
-    Ok(Planned { name, summary, plan, sources, uses })
+    Ok(Planned { name, summary, plan, sources: sources.unwrap_or_default(), uses })
 }
 
 async fn find(

@@ -3,12 +3,16 @@
 //! next gathers, which is what makes a busy database carry more in each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemill_store::{Append, Patience, RunStatus, StoreError, append, commit_tables};
 
 use super::center::Flight;
 use super::{Live, Moved};
 use crate::record::RunState;
+
+/// How long a run rests whose journal was refused without a reason that goes away by itself.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Until the threads have ended and nothing is left to write.
 pub(super) async fn fly(live: Arc<Live>) {
@@ -74,6 +78,10 @@ async fn fell(live: &Live, flight: &Flight, error: &StoreError) {
         }
         _ => {
             tracing::warn!(%run, %error, "what the run did could not be kept; it goes on from before");
+            // A table that another has changed is another by now; all else may be the same in a moment.
+            if !matches!(error, StoreError::Refused(_)) {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
             if let Err(e) = live.context.store.release(run.0.clone(), flight.host.clone()).await {
                 tracing::error!(%run, error = %e, "the run could not be released");
             }

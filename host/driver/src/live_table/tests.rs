@@ -129,6 +129,8 @@ impl Service {
             labels: BTreeMap::new(),
             idempotency_key: None,
             request: Json::Null,
+            pins: BTreeMap::new(),
+            claim: tidemill_store::Claim::Anywhere,
         };
         self.store.submit(run).await.unwrap();
     }
