@@ -1,5 +1,8 @@
 //! Tables of a service as its users read them: what local mode prints is what a service prints.
 
+#[path = "support/duckdb.rs"]
+mod duckdb;
+
 use crate::program::Bench;
 use crate::service::{Service, assert_quiet};
 
@@ -20,7 +23,7 @@ fn a_table_of_a_service_prints_as_one_of_a_lake() {
         &[][..],
         &["--rows", "3"],
         &["--rows", "3", "--tail"],
-        &["--columns", "celsius,time_index", "--start", "2024-01-05", "--end", "2024-01-08"],
+        &["--columns", "celsius,time_index", "--start", "2024-03-05", "--end", "2024-03-08"],
         &["--format", "csv"],
         &["--format", "json", "--tail", "--rows", "5"],
     ] {
@@ -125,4 +128,137 @@ fn an_older_version_is_shown_and_the_lake_is_kept_small() {
     bench.refused(&["lake", "gc", "--grace", "soon"], &["error[bad-age]"]);
     assert_eq!(bench.done(&["show", "anomaly", "--rows", "1000"]).stdout, after);
     assert_quiet(&bench);
+}
+
+/// A pipeline with one node, whose source reads a table of the service.
+fn reads(name: &str, table: &str) -> String {
+    format!(
+        "[pipeline]\nname = \"{name}\"\n\n[sources.measured]\ntable = \"{table}\"\n\n[nodes.{name}]\n\
+         task = \"anomaly\"\ninputs = {{ temperatures = \"measured\" }}\n"
+    )
+}
+
+fn duckdb(bench: &Bench, sql: &[&str]) -> String {
+    let address = duckdb::address(&format!("sqlite:{}", bench.path("tidemill-data/tidemill.db").display()));
+    let lines = sql.iter().map(|it| format!("connection.execute({it:?})"));
+    let lines: Vec<String> = lines.collect();
+    duckdb::python(&format!("attach({address:?})\n{}", lines.join("\n")))
+}
+
+#[test]
+fn a_pipeline_reads_a_table_that_duckdb_wrote() {
+    let (bench, _service) = both();
+    let csv = bench.path("data/temperatures.csv").display().to_string();
+    // Another program keeps no order.
+    let create = format!(
+        "CREATE TABLE lake.measured AS SELECT CAST(time_index AS TIMESTAMPTZ) AS time_index, \
+         CAST(celsius AS DOUBLE) AS celsius FROM read_csv('{csv}') ORDER BY random()"
+    );
+    duckdb(&bench, &[&create]);
+    bench.write("of-table.toml", &reads("warmth", "measured"));
+    bench.done(&["deploy", "of-table.toml"]);
+    bench.done(&["run", "warmth", "--wait"]);
+    let rows = |node: &str| bench.done(&["show", node, "--format", "csv"]).stdout;
+    assert_eq!(rows("warmth"), rows("anomaly"), "the same rows give the same result");
+
+    let up = bench.json(&["tables", "lineage", "warmth"]);
+    let read: Vec<&str> = up["steps"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|it| it["read"]["table"].as_str())
+        .collect();
+    assert!(read[0].starts_with("measured_") && read[1] == "measured", "{read:?}");
+    let again = bench.json(&["run", "warmth", "--wait"]);
+    let state = |run: &serde_json::Value, node: usize| run["record"]["nodes"][node]["state"].clone();
+    assert_eq!((state(&again, 0), state(&again, 1)), ("reused".into(), "reused".into()));
+    duckdb(&bench, &["INSERT INTO lake.measured VALUES ('2030-01-01 00:00:00+00', 99.5)"]);
+    let after = bench.json(&["run", "warmth", "--wait"]);
+    assert_eq!((state(&after, 0), state(&after, 1)), ("computed".into(), "computed".into()));
+    assert_eq!(after["record"]["nodes"][0]["stored"][0]["table"], "measured");
+    assert_ne!(after["record"]["nodes"][0]["stored"], again["record"]["nodes"][0]["stored"]);
+    assert!(bench.done(&["show", "warmth", "--rows", "1", "--tail"]).stdout.contains("2030-01-01"));
+
+    bench.fails(&["run", "of-table.toml", "--lake", "other"], &["error[source-of-service]", "--from-store"]);
+    bench.write("wrong.toml", &reads("wrong", "mesured"));
+    bench.done(&["deploy", "wrong.toml"]);
+    bench.refused(&["run", "wrong"], &["error[source-table-missing]", "`mesured`", "to mend"]);
+    assert_quiet(&bench);
+}
+
+#[test]
+fn a_pipeline_reads_a_table_of_another_without_copying_it() {
+    let (bench, _service) = both();
+    let table = bench.json(&["tables", "--node", "anomaly"])[0]["name"].as_str().expect("a name").to_owned();
+    bench.write("second.toml", &reads("second", &table));
+    bench.done(&["deploy", "second.toml"]);
+    let run = bench.json(&["run", "second", "--wait"]);
+    let source = &run["record"]["nodes"][0];
+    assert_eq!((&source["state"], &source["tables"][0]["table"]), (&"reused".into(), &table.clone().into()));
+    assert_eq!(source["stored"][0]["table"], table);
+    let names = bench.json(&["tables", "--containing", "measured"]);
+    assert_eq!(names, serde_json::json!([]), "nothing was copied");
+    let up = bench.json(&["tables", "lineage", "second"]);
+    assert_eq!(up["steps"][0]["read"]["table"], table);
+    assert_eq!(up["steps"].as_array().map(Vec::len), Some(2), "and what that was made of: {up}");
+    // A run of the node alone reads the table as it is now.
+    let only = bench.json(&["run", "second", "--only", "second", "--force", "--wait"]);
+    assert_eq!(only["record"]["nodes"][1]["state"], "computed");
+    // Within a window that begins later, rows before it are not read.
+    bench.done(&["run", "second", "--start", "2024-03-05", "--wait"]);
+    let rows = bench.done(&["show", "second", "--rows", "1", "--columns", "time_index"]).stdout;
+    assert!(rows.contains("2024-03-05"), "{rows}");
+}
+
+#[test]
+fn tables_of_a_service_are_copied_once_instead_of_being_computed() {
+    let (bench, _service) = both();
+    // Without its file a source cannot be read; and what only it is needed for is not tried.
+    std::fs::remove_file(bench.path("data/temperatures.csv")).expect("remove a file");
+    let first = bench.json(&["run", ".", "--lake", "copies", "--from-store", "temperatures"]);
+    let node = |run: &serde_json::Value, position: usize| run["nodes"][position].clone();
+    assert_eq!((&node(&first, 0)["state"], &node(&first, 1)["state"]), (&"left".into(), &"computed".into()));
+    let stored = node(&first, 0)["stored"][0].clone();
+    let live = bench.json(&["tables", "--node", "temperatures"])[0].clone();
+    assert_eq!(
+        (&stored["table"], &stored["version"], &stored["snapshot"]),
+        (&live["name"], &live["version"], &live["digest"])
+    );
+    let anomaly = bench.json(&["tables", "--node", "anomaly"])[0]["digest"].clone();
+    assert_eq!(node(&first, 1)["tables"][0]["snapshot"], anomaly, "the service computed the same");
+
+    let again = bench.done(&["run", ".", "--lake", "copies", "--from-store", "temperatures"]);
+    assert!(!again.stderr.contains("copied"), "what is there is not copied again: {}", again.stderr);
+    let both = bench.done(&["run", ".", "--lake", "other", "--from-store", "anomaly"]);
+    assert!(both.stderr.contains("copied `anomaly`"), "{}", both.stderr);
+    let shown = |lake: &str| bench.done(&["show", "anomaly", "--lake", lake, "--format", "csv"]).stdout;
+    assert_eq!((shown("copies"), shown("other")), (shown("lake"), shown("lake")));
+
+    bench.refused(
+        &["run", ".", "--lake", "x", "--from-store", "anomly"],
+        &["error[unknown-node]", "`anomaly`"],
+    );
+    bench
+        .refused(&["run", "hello", "--from-store", "anomaly"], &["error[local-only-flag]", "`--from-store`"]);
+    bench.edit("pipeline.toml", "time_index = \"time_index\"", "time_index = \"time_index\"\nsort = true");
+    let unknown = ["run", ".", "--lake", "x", "--from-store", "temperatures"];
+    bench.refused(&unknown, &["error[not-in-store]", "node `temperatures`", "to mend"]);
+    bench.done(&["logout"]);
+    bench.refused(&unknown, &["error[no-host]"]);
+}
+
+#[test]
+fn a_source_that_reads_a_table_is_copied_for_local_mode() {
+    let (bench, _service) = both();
+    let table = bench.json(&["tables", "--node", "anomaly"])[0]["name"].as_str().expect("a name").to_owned();
+    bench.write("second.toml", &reads("second", &table));
+    let run = bench.json(&["run", "second.toml", "--lake", "x", "--from-store", "measured"]);
+    assert_eq!(run["nodes"][0]["stored"][0]["table"], table);
+    bench.done(&["deploy", "second.toml"]);
+    bench.done(&["run", "second", "--wait"]);
+    let live = bench.json(&["tables", "--node", "second"])[0]["digest"].clone();
+    assert_eq!(run["nodes"][1]["tables"][0]["snapshot"], live);
+    let part = ["run", "second.toml", "--lake", "x", "--from-store", "measured", "--start", "2024-03-10"];
+    let part = bench.json(&part);
+    assert!(part["nodes"][1]["tables"][0]["rows"].as_u64() < run["nodes"][1]["tables"][0]["rows"].as_u64());
 }

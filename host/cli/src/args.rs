@@ -217,6 +217,9 @@ pub(crate) struct RunArgs {
     /// After a failure, go on with the nodes that do not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Copy the tables of these nodes once from the service that is named or logged in to, instead of computing them
+    #[arg(long, value_name = "NODES", value_delimiter = ',')]
+    pub(crate) from_store: Vec<String>,
     #[command(flatten)]
     pub(crate) service: RunOnService,
 }

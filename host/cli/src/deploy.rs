@@ -97,7 +97,7 @@ fn push_components(
 /// Sends the files of sources, where the service lacks them.
 fn send_files(client: &Client, sources: &[PlannedSource], base: &Path) -> anyhow::Result<Vec<PipelineFile>> {
     let mut files = BTreeMap::new();
-    for it in sources {
+    for it in sources.iter().filter(|it| it.table.is_none()) {
         let spec: SourceSpec = serde_json::from_value(it.source.clone())?;
         let found = source_files(&spec, base).map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
         for file in found {

@@ -250,6 +250,7 @@ fn refuse_local_only(args: &RunArgs) -> Result<(), Problem> {
         ("--jobs", args.jobs.is_some()),
         ("--lake", args.of.lake.named.is_some()),
         ("--folder", args.of.folder.is_some()),
+        ("--from-store", !args.from_store.is_empty()),
         ("--from", args.of.from.is_some()),
     ];
     let Some((flag, _)) = typed.into_iter().find(|(_, is_typed)| *is_typed) else { return Ok(()) };

@@ -3,12 +3,13 @@
 use std::io::BufReader;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use reqwest::Method;
 use reqwest::blocking::Response;
 use serde_json::json;
-use tidemill_plan::{Code, Problem};
+use tidemill_plan::{Code, Problem, Window};
 use tidemill_server::wire::{LineageOfTable, LineageStep, TableAuthor, TableVersion};
 
 use crate::args::{HistoryArgs, LineageArgs, ShowArgs, TablesArgs};
@@ -144,23 +145,56 @@ pub(crate) fn rows(args: &ShowArgs, client: &Client) -> anyhow::Result<Shown> {
     if let Some(rows) = rows_wanted(args)? {
         query.push((if args.tail { "tail" } else { "limit" }, rows.to_string()));
     }
-    let request = client.request(Method::GET, &["tables", &args.table, "rows"]).query(&query);
-    let answer = client.send(request)?;
-    let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
-    let number = |name: &str| header(name).and_then(|it| it.parse::<u64>().ok());
-    let rows = number("x-table-rows");
-    if let (Some(name), Some(others)) = (header("x-table"), number("x-table-others").filter(|it| *it > 0)) {
+    let (reader, answer) = arriving(client, &args.table, &query)?;
+    if let (Some(name), Some(others)) = (&answer.table, answer.others.filter(|it| *it > 0)) {
         let all = others + 1;
         talk!("`{}` means {all} tables; this is the one of the newest run: {name}", args.table);
     }
-    let url = client.url().to_owned();
-    let reader = StreamReader::try_new(BufReader::new(answer), None).map_err(|e| broken_off(&url, &e))?;
-    Ok(Shown { schema: reader.schema(), rows, batches: Box::new(Arriving { reader, url }) })
+    Ok(Shown { schema: reader.schema(), rows: answer.rows, batches: Box::new(reader) })
 }
 
-struct Arriving {
+/// What an answer with rows says besides them.
+struct About {
+    table: Option<String>,
+    rows: Option<u64>,
+    others: Option<u64>,
+}
+
+/// Rows as they arrive.
+pub(crate) struct Arriving {
     reader: StreamReader<BufReader<Response>>,
     url: String,
+}
+
+fn arriving(client: &Client, table: &str, query: &[(&str, String)]) -> anyhow::Result<(Arriving, About)> {
+    let request = client.request(Method::GET, &["tables", table, "rows"]).query(query);
+    let answer = client.send(request)?;
+    let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let number = |name: &str| header(name).and_then(|it| it.parse().ok());
+    let about =
+        About { table: header("x-table"), rows: number("x-table-rows"), others: number("x-table-others") };
+    let url = client.url().to_owned();
+    let reader = StreamReader::try_new(BufReader::new(answer), None).map_err(|e| broken_off(&url, &e))?;
+    Ok((Arriving { reader, url }, about))
+}
+
+/// All rows of a version of a table, within a stretch of time.
+pub(crate) fn version_rows(
+    client: &Client,
+    table: &str,
+    version: i64,
+    window: &Window,
+) -> anyhow::Result<Arriving> {
+    let mut query = vec![("format", "arrow".to_owned()), ("at", version.to_string())];
+    query.extend(window.start.map(|it| ("start", it.to_string())));
+    query.extend(window.read_end().map(|it| ("end", it.to_string())));
+    Ok(arriving(client, table, &query)?.0)
+}
+
+impl Arriving {
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.reader.schema()
+    }
 }
 
 impl Iterator for Arriving {

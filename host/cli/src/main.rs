@@ -12,6 +12,7 @@ mod deploy;
 mod diff;
 mod difference;
 mod export_runs;
+mod from_store;
 mod host_lake;
 mod host_logs;
 mod host_run;

@@ -76,7 +76,7 @@ fn to_json(planned: &Planned, previews: &[Preview]) -> Value {
 
 fn node_json(plan: &Plan, node: &PlanNode, preview: &Preview, is_selected: bool) -> Value {
     let (kind, task, component, parameters) = match &node.work {
-        Work::Source(spec) => ("source", json!(spec.path), Value::Null, Value::Null),
+        Work::Source(spec) => ("source", json!(spec.location()), Value::Null, Value::Null),
         Work::Task(it) => {
             ("task", json!(it.description.name), json!(it.digest.to_string()), (*it.parameters).clone())
         }
@@ -112,7 +112,7 @@ fn print(planned: &Planned, previews: &[Preview]) -> anyhow::Result<()> {
             continue;
         }
         let (task, parameters) = match &node.work {
-            Work::Source(spec) => (spec.path.clone(), String::new()),
+            Work::Source(spec) => (spec.location().to_owned(), String::new()),
             Work::Task(it) => (it.description.name.clone(), pairs(&it.parameters)),
         };
         let inputs =

@@ -19,7 +19,7 @@ use crate::args::{PlanOf, RunArgs, WindowArgs};
 use crate::complain::Problems;
 use crate::machine::this_machine;
 use crate::progress::Progress;
-use crate::{Ending, host_run, lake_dir, params, place, quantity, runs, table_view};
+use crate::{Ending, from_store, host_run, lake_dir, params, place, quantity, runs, table_view};
 
 /// A plan with all that is needed to run it.
 pub(crate) struct Planned {
@@ -56,11 +56,13 @@ pub(crate) fn run(args: &RunArgs, host: Option<&str>) -> anyhow::Result<Ending> 
         base: planned.base.clone(),
         lake_root: lake.root().map(Path::to_path_buf),
     };
-    let local = LocalRun::new(&planned.plan, planned.selected.clone(), &lake, &planned.components, options)
+    let (copies, selected) = from_store::copy(&args.from_store, &planned, &lake, host)?;
+    let progress = Progress::start(&planned.plan, &selected);
+    let local = LocalRun::new(&planned.plan, selected, &lake, &planned.components, options)
         .with_lineage(planned.lineage.clone())
+        .with_copies(copies)
         .recompute(planned.recompute.clone());
     cancel_on_signal(local.canceller())?;
-    let progress = Progress::start(&planned.plan, &planned.selected);
     let result = local.run(&progress);
     progress.finish();
     let ended = result.map_err(|e| e.problem())?;

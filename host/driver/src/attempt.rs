@@ -17,6 +17,7 @@ use crate::live_table::LiveTables;
 use crate::log_file::LogWriter;
 use crate::observer::Observer;
 use crate::record::RunId;
+use crate::stored;
 use crate::table_io::{BoundTable, TableIo, open_writer};
 use crate::update::{Read, Update};
 
@@ -42,6 +43,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) tables: &'a [OnceLock<Tables>],
     /// What each source read, by the plan's order, as far as it has been read.
     pub(crate) files: &'a [Mutex<Vec<tidemill_lake::SourceFile>>],
+    /// By the plan's order: the tables that sources read instead of files, where somebody keeps them.
+    pub(crate) stored: &'a [Option<Arc<Manifest>>],
     /// By the plan's order: digests of the files that sources must read, where these are promised already.
     pub(crate) expected: Option<&'a [Digest]>,
     /// Nodes that are computed even where a valid result is there.
@@ -58,6 +61,7 @@ pub(crate) struct Held {
     pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
     pub(crate) tables: Vec<OnceLock<Tables>>,
     pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
+    pub(crate) stored: Vec<Option<Arc<Manifest>>>,
 }
 
 impl Held {
@@ -73,6 +77,7 @@ impl Held {
             checkpoints: plan.nodes.iter().map(|_| Mutex::default()).collect(),
             tables: plan.nodes.iter().map(|_| OnceLock::new()).collect(),
             files: plan.nodes.iter().map(|_| Mutex::default()).collect(),
+            stored: vec![None; plan.nodes.len()],
         }
     }
 }
@@ -149,6 +154,9 @@ pub(crate) fn run_attempt(
 ) -> AttemptEnd {
     let node = &shared.plan.nodes[position];
     let result = match &node.work {
+        Work::Source(spec) if spec.table().is_some() => {
+            stored::read(shared, position, spec, attempt, interrupt)
+        }
         Work::Source(spec) => read_source(shared, position, spec, attempt, interrupt),
         Work::Task(task) => run_task(shared, position, task, attempt, interrupt),
     };
@@ -203,7 +211,11 @@ pub(crate) fn valid_tables(
     Ok(Some(tables.into()))
 }
 
-fn reusable(shared: &Shared<'_>, node: &PlanNode, key: &Digest) -> Result<Option<AttemptEnd>, NodeFailure> {
+pub(crate) fn reusable(
+    shared: &Shared<'_>,
+    node: &PlanNode,
+    key: &Digest,
+) -> Result<Option<AttemptEnd>, NodeFailure> {
     match shared.reuse {
         Reuse::Never => Ok(None),
         Reuse::Valid if shared.recompute.contains(&node.name) => Ok(None),
@@ -361,7 +373,11 @@ impl Call<'_> {
     }
 }
 
-fn ended(committed: Option<Committed>, usage: Usage, metrics: BTreeMap<String, Value>) -> AttemptEnd {
+pub(crate) fn ended(
+    committed: Option<Committed>,
+    usage: Usage,
+    metrics: BTreeMap<String, Value>,
+) -> AttemptEnd {
     match committed {
         Some(Committed { tables, progress }) => AttemptEnd::Computed { tables, progress, usage, metrics },
         None => AttemptEnd::Stopped,

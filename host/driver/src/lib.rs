@@ -21,6 +21,7 @@ mod process;
 mod record;
 mod replay;
 mod shape;
+mod stored;
 mod sweep;
 mod table_io;
 mod update;
@@ -37,6 +38,7 @@ pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use live::{
     Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
+    source_table_missing,
 };
 pub use live_table::{
     Compacted, LiveTables, Making, Sweep, Swept, compact, expire, manifest_of, read_version, sweep,
@@ -54,6 +56,7 @@ pub use record::{
     list_runs, remove_run,
 };
 pub use replay::Replay;
+pub use stored::{StoredRecord, StoredTable, copy_stored, is_copied};
 pub use sweep::{
     AxisRecord, MeasureRecord, PointDifference, PointRow, PointState, RESULT_COLUMNS, SharedNode,
     SourceRecord, SweepCounts, SweepEnded, SweepObserver, SweepOptions, SweepRecord, SweepReplay,

@@ -26,7 +26,7 @@ use tidemill_store::{RunRow, Store};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-pub use self::request::{Deployed, LivePlan, RunRequest};
+pub use self::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 pub use self::views::{Follower, LiveLoad, RunView};
 
 use self::center::Center;

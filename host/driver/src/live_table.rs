@@ -159,6 +159,21 @@ impl LiveTables {
         })
     }
 
+    /// The table as it is now, or as it was after a snapshot, for whoever blocks.
+    pub(crate) fn pinned(
+        &self,
+        table: &TableName,
+        version: Option<i64>,
+    ) -> Result<Option<Manifest>, LakeError> {
+        self.inner.runtime.block_on(async {
+            let Some(version) = version else { return self.newest(table).await };
+            match self.inner.store.table_at(table, version).await.map_err(|e| of_store(table, &e))? {
+                Some(version) => self.manifest(version).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
     /// What the newest version of ours was made of, for whoever blocks: digests by table.
     pub(crate) fn read_by(&self, table: &TableName) -> Result<BTreeMap<TableName, Digest>, LakeError> {
         let found = self.inner.runtime.block_on(self.inner.store.read_by_newest(table));

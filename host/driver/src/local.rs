@@ -3,7 +3,7 @@
 mod center;
 mod steps;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tidemill_engine::{Engine, OnFailure};
 use tidemill_lake::{Lake, WindowFolder};
-use tidemill_plan::{Code, Digest, Machine, Plan};
+use tidemill_plan::{Code, Digest, Machine, Plan, Problem};
 
 pub(crate) use self::center::guarded;
 use self::center::{Center, Message};
@@ -25,6 +25,7 @@ use crate::origin::{Lineage, note_surroundings};
 use crate::preview::{Preview, Prospect, preview};
 use crate::record::{Beginning, NodeRecord, RunId, RunRecord, RunState, TableRecord};
 use crate::shape::{Capacities, Shape};
+use crate::stored::StoredRecord;
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct LocalRun<'a> {
     lineage: Lineage,
     /// Names of nodes that are computed even where a valid result is there.
     recompute: BTreeSet<String>,
+    /// Tables that stand in the lake for what nodes would compute, by the plan's order.
+    copies: BTreeMap<usize, Vec<StoredRecord>>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -128,7 +131,20 @@ impl<'a> LocalRun<'a> {
         assert_eq!(selected.len(), plan.nodes.len(), "one choice per node of the plan");
         let (sender, receiver) = bounded(MESSAGES_MAX);
         let (lineage, recompute) = (Lineage::default(), BTreeSet::new());
-        Self { plan, selected, lake, components, options, sweep: None, lineage, recompute, sender, receiver }
+        let copies = BTreeMap::new();
+        Self {
+            plan,
+            selected,
+            lake,
+            components,
+            options,
+            sweep: None,
+            lineage,
+            recompute,
+            copies,
+            sender,
+            receiver,
+        }
     }
 
     /// Lets a sweep follow the run: it decides which tables stay, and measures them.
@@ -146,6 +162,12 @@ impl<'a> LocalRun<'a> {
     #[must_use]
     pub fn recompute(self, nodes: BTreeSet<String>) -> Self {
         Self { recompute: nodes, ..self }
+    }
+
+    /// Takes the tables of these nodes as they are: copies of a service's, in the order of the nodes' outputs.
+    #[must_use]
+    pub fn with_copies(self, copies: BTreeMap<usize, Vec<StoredRecord>>) -> Self {
+        Self { copies, ..self }
     }
 
     #[must_use]
@@ -181,6 +203,9 @@ impl<'a> LocalRun<'a> {
                 record.nodes[position].tables = table_records(&self.plan.nodes[position], tables);
             }
         }
+        for (position, copies) in &self.copies {
+            record.nodes[*position].stored.clone_from(copies);
+        }
         let (jobs, machine, on_failure) = (self.options.jobs, self.options.machine, self.options.on_failure);
         let shape = Shape::new(self.plan, &self.selected, Capacities { jobs, machine, on_failure });
         let engine = Engine::new(shape.spec()).map_err(|e| impossible_run(&e))?;
@@ -202,7 +227,10 @@ impl<'a> LocalRun<'a> {
             let folder = WindowFolder::of(&self.plan.window);
             let previews = preview(self.plan, Some(self.lake), &self.options.base);
             for position in needed {
-                let found = self.stored(&folder, position, &previews[position])?;
+                let found = match self.copies.contains_key(&position) {
+                    true => self.copied(&folder, position)?,
+                    false => self.stored(&folder, position, &previews[position])?,
+                };
                 held.tables[position].set(found).expect("each is set once");
             }
         }
@@ -225,6 +253,7 @@ impl<'a> LocalRun<'a> {
             checkpoints: &held.checkpoints,
             tables: &held.tables,
             files: &held.files,
+            stored: &held.stored,
             recompute: &self.recompute,
             expected: self.sweep.as_ref().map(|it| it.codes),
             live: None,
@@ -235,6 +264,16 @@ impl<'a> LocalRun<'a> {
         let nodes = self.plan.nodes.iter().enumerate().filter(|(position, _)| self.selected[*position]);
         let needed = nodes.flat_map(|(_, node)| &node.inputs).flat_map(|it| &it.members).map(|it| it.node);
         needed.filter(|it| !self.selected[*it]).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    fn copied(&self, folder: &WindowFolder, position: usize) -> Result<Tables, DriverError> {
+        let node = &self.plan.nodes[position];
+        let mut tables = Vec::with_capacity(node.outputs.len());
+        for it in &node.outputs {
+            let found = self.lake.manifest(folder, &it.name).map_err(|e| Problem::from(&e))?;
+            tables.push(Arc::new(found.expect("it was copied before the run")));
+        }
+        Ok(tables.into())
     }
 
     /// The tables of a node that this run does not compute. Only what a run would reuse is taken: tables of other
@@ -249,7 +288,7 @@ impl<'a> LocalRun<'a> {
         let refused = |what: String| {
             let mend =
                 format!("run it first, with the same `--set`, window and lake: `--node {}`", node.name);
-            tidemill_plan::Problem::new(Code("table-not-in-lake"), what, mend)
+            Problem::new(Code("table-not-in-lake"), what, mend)
         };
         let mut tables = Vec::new();
         for it in &node.outputs {
@@ -308,8 +347,8 @@ pub(crate) fn table_records(
 }
 
 /// The planner checks all that the engine refuses.
-pub(crate) fn impossible_run(error: &tidemill_engine::SpecError) -> tidemill_plan::Problem {
-    tidemill_plan::Problem::new(
+pub(crate) fn impossible_run(error: &tidemill_engine::SpecError) -> Problem {
+    Problem::new(
         Code("internal"),
         format!("the engine refuses the plan: {error}"),
         "this is a defect of Tidemill; please report it with the pipeline",

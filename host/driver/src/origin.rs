@@ -183,6 +183,7 @@ pub(crate) fn node_record(node: &PlanNode, is_selected: bool) -> NodeRecord {
         metrics: BTreeMap::new(),
         error: None,
         because_of: None,
+        stored: Vec::new(),
         continued: BTreeMap::new(),
     }
 }

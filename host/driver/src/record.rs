@@ -15,6 +15,7 @@ use crate::origin::{
     AttemptRecord, ComponentRecord, FileRecord, HOST, LimitsRecord, Lineage, ResourcesRecord, absolute,
     component_records, move_components, node_record, parameter_records,
 };
+use crate::stored::StoredRecord;
 
 /// Of the record's shape; a record of a newer one is not read. 2 added what a replay needs.
 const FORMAT: u32 = 2;
@@ -168,6 +169,9 @@ pub struct NodeRecord {
     /// What a source read, in the order in which it was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRecord>,
+    /// Of a service: the table that a source read, or the tables that were copied instead of being computed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<StoredRecord>,
     /// Of a node that is not part of this run: what the run read of it.
     pub tables: Vec<TableRecord>,
     /// By port, the snapshot of the table that was there already, of a node that adds to its tables.

@@ -242,7 +242,7 @@ fn codes(plan: &SweepPlan, base: &Path) -> Result<(Vec<Digest>, Vec<SourceRecord
                 let digest = source_digest(&files);
                 sources.push(SourceRecord {
                     node: node.name.clone(),
-                    path: spec.path.clone(),
+                    path: spec.location().to_owned(),
                     digest: digest.to_string(),
                     files: file_records(&files, base),
                 });

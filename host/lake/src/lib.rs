@@ -77,6 +77,8 @@ pub use progress::{IDENTIFIERS_MAX, KeyProgress};
 pub use reader::TableReader;
 pub use rows::read_rows;
 pub use since::Since;
-pub use source::{SourceError, SourceFile, SourceReader, open_source, source_files};
+pub use source::{
+    RowOrder, SourceError, SourceFile, SourceReader, TableRows, open_source, open_table_source, source_files,
+};
 pub use statistics::Bounds;
 pub use writer::TableWriter;

@@ -30,11 +30,11 @@ mod sorted;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use tidemill_plan::{SourceSpec, Window};
+use tidemill_plan::{Digest, SourceFormat, SourcePlace, SourceSpec, TableName, Window};
 
 use crate::index::IndexCheck;
 use check::{Checked, Checker};
@@ -44,6 +44,30 @@ use sorted::Sorted;
 
 pub use error::SourceError;
 pub use locate::{SourceFile, source_files};
+
+/// A table that somebody else keeps, as a source reads it.
+pub struct TableRows {
+    pub table: TableName,
+    pub schema: SchemaRef,
+    /// Whether its rows come in the order of the index that the source has.
+    pub order: RowOrder,
+    /// Errors are told in words.
+    pub batches: Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>,
+}
+
+impl std::fmt::Debug for TableRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableRows").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    /// Perhaps; others are refused as those of a file are.
+    AsFiles,
+    /// Another program wrote them in no order: they are sorted.
+    Any,
+}
 
 /// Streams a source's rows, validated.
 #[derive(Debug)]
@@ -57,6 +81,7 @@ pub struct SourceReader {
     order: Order,
     /// Rows in the files so far, those outside of the window too.
     rows_seen: u64,
+    may_be_empty: bool,
 }
 
 #[derive(Debug)]
@@ -79,30 +104,69 @@ pub fn open_source(
     files: &[SourceFile],
     window: &Window,
 ) -> Result<SourceReader, SourceError> {
-    if files.is_empty() {
-        return Err(SourceError::Missing { path: base.join(&spec.path).display().to_string() });
-    }
-    let layout = Layout::resolve(spec, files)?;
-    let is_versioned = layout.knowledge.is_some() && layout.index.is_some();
-    let order = if spec.sort || is_versioned {
-        if layout.index.is_none() {
-            return Err(SourceError::NothingToSortBy { file: files[0].name.clone() });
-        }
-        Order::Gather(Vec::new())
-    } else {
-        Order::Check { check: IndexCheck::new(layout.index.clone()), rows: 0 }
+    let (format, path) = match &spec.place {
+        SourcePlace::Files { format, path } => (*format, path),
+        SourcePlace::Table { table } => return Err(SourceError::OfService { table: table.0.clone() }),
     };
-    let checker = match layout.knowledge {
+    if files.is_empty() {
+        return Err(SourceError::Missing { path: base.join(path).display().to_string() });
+    }
+    let layout = Layout::of_files(spec, format, files)?;
+    SourceReader::new(spec, layout, files.to_vec(), window)
+}
+
+/// Opens a table as a source: its columns have their types, and all else is as with files. One without rows is no error.
+pub fn open_table_source(
+    spec: &SourceSpec,
+    rows: TableRows,
+    window: &Window,
+) -> Result<SourceReader, SourceError> {
+    let TableRows { table, schema, order, batches } = rows;
+    let name = format!("table {table}");
+    let place = SourceFile { path: PathBuf::new(), name, bytes: 0, digest: Digest::of(b"") };
+    let raw = vec![schema.clone()];
+    let layout = Layout::resolve(spec, SourceFormat::Arrow, std::slice::from_ref(&place), raw)?;
+    let names: Vec<&str> = layout.columns.iter().map(|it| it.name.as_str()).collect();
+    let input = Input::of_batches(batches, &schema, &names);
+    let sort = spec.sort || (order == RowOrder::Any && layout.index.is_some());
+    let spec = SourceSpec { sort, ..spec.clone() };
+    let reader = SourceReader::new(&spec, layout, vec![place], window)?;
+    Ok(SourceReader { input: Some(input), may_be_empty: true, ..reader })
+}
+
+fn order_of(spec: &SourceSpec, layout: &Layout, files: &[SourceFile]) -> Result<Order, SourceError> {
+    let is_versioned = layout.knowledge.is_some() && layout.index.is_some();
+    if !spec.sort && !is_versioned {
+        return Ok(Order::Check { check: IndexCheck::new(layout.index.clone()), rows: 0 });
+    }
+    if layout.index.is_none() {
+        return Err(SourceError::NothingToSortBy { file: files[0].name.clone() });
+    }
+    Ok(Order::Gather(Vec::new()))
+}
+
+fn checker_of(layout: &Layout, window: &Window) -> Checker {
+    match layout.knowledge {
         None => Checker { start: window.start, end: window.read_end(), known_before: None },
         Some(_) => {
             let known_before = Window { end: None, ..*window }.read_end();
             Checker { start: window.start, end: window.end, known_before }
         }
-    };
-    Ok(SourceReader { layout, files: files.to_vec(), file: 0, input: None, checker, order, rows_seen: 0 })
+    }
 }
 
 impl SourceReader {
+    fn new(
+        spec: &SourceSpec,
+        layout: Layout,
+        files: Vec<SourceFile>,
+        window: &Window,
+    ) -> Result<Self, SourceError> {
+        let order = order_of(spec, &layout, &files)?;
+        let checker = checker_of(&layout, window);
+        Ok(Self { layout, files, file: 0, input: None, checker, order, rows_seen: 0, may_be_empty: false })
+    }
+
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.layout.schema.clone()
@@ -125,7 +189,7 @@ impl SourceReader {
                 return Ok(sorted.next());
             }
             let Some(checked) = self.next_checked()? else {
-                if self.rows_seen == 0 {
+                if self.rows_seen == 0 && !self.may_be_empty {
                     return Err(SourceError::Empty { file: self.files[0].name.clone() });
                 }
                 let Order::Gather(gathered) = &mut self.order else { return Ok(None) };

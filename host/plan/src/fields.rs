@@ -46,6 +46,11 @@ impl Fields {
         Some(self.entries.remove(index).value)
     }
 
+    /// Where a key stands.
+    pub(crate) fn at_of(&self, key: &str) -> Option<Offset> {
+        self.entries.iter().find(|it| it.key == key).map(|it| it.key_at)
+    }
+
     /// As in messages: `` `timeout` of node `returns` ``.
     pub(crate) fn name(&self, key: &str) -> String {
         format!("`{key}` of {}", self.what)

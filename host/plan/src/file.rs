@@ -75,14 +75,16 @@ pub(crate) struct ParameterDecl {
     pub(crate) summary: String,
 }
 
-/// Files that become a table.
+/// Files, or a table of the service, that become a table. It has either `path` or `table`.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct SourceDecl {
     /// Format of the files; found by the path's extension where it tells.
     pub(crate) format: Option<Field<SourceFormat>>,
     /// A file, a folder, or a glob; relative to this file.
-    pub(crate) path: Field<String>,
+    pub(crate) path: Option<Field<String>>,
+    /// The full name of a table of the service, whoever wrote it.
+    pub(crate) table: Option<Field<String>>,
     /// The column of times; without it the only timestamp or date column, if there is exactly one.
     pub(crate) time_index: Option<Field<String>>,
     /// The column of times at which each row became known; as-of then hides rows by it, and of several rows of one

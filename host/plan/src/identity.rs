@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::{Digest, SourceSpec, Window};
+use crate::{Digest, SourcePlace, SourceSpec, Window};
 
 const TABLE: &str = "tidemill 1 table id";
 const UPDATE: &str = "tidemill 1 update id";
@@ -156,8 +156,17 @@ impl Recipe<'_> {
 }
 
 fn write_source(to: &mut Canonical, spec: &SourceSpec) {
-    to.text(crate::source::format_name(spec.format));
-    to.text(&spec.path);
+    match &spec.place {
+        SourcePlace::Files { format, path } => {
+            to.text(crate::source::format_name(*format));
+            to.text(path);
+        }
+        // No format is called so.
+        SourcePlace::Table { table } => {
+            to.text("table");
+            to.text(&table.0);
+        }
+    }
     to.optional(spec.time_index.as_deref(), Canonical::text);
     to.optional(spec.identifiers.as_deref(), |to, names: &[String]| {
         to.length(names.len());

@@ -62,7 +62,7 @@ pub use planner::{Catalog, CatalogEntry, Machine, Request, plan};
 pub use problem::{Code, Place, Problem};
 pub use schema::json_schema;
 pub use select::Selection;
-pub use source::{ColumnSpec, SourceFormat, SourceSpec};
+pub use source::{ColumnSpec, SourceFormat, SourcePlace, SourceSpec};
 pub use sweep::{
     Aggregate, Axes, Axis, Goal, Keep, Measure, MeasureSource, POINTS_MAX, PointsTable, Space, Steps,
     SweepPlan, plan_first, plan_sweep,

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::declaration;
 use crate::expression::{RUN_NAMES, environment, names};
 use crate::field::Field;
-use crate::fields::Named;
 use crate::file::{NodeDecl, PipelineFile, SourceDecl};
 use crate::file_names::{check_identifier, check_name};
 use crate::graph::{self, Decl};
 use crate::nearest::did_you_mean;
 use crate::source::format_of_path;
 use crate::text::{At, Problems, Text};
-use crate::{Code, Problem, SourceSpec, tree};
+use crate::{Code, Problem, SourcePlace, SourceSpec, tree};
 
 /// A checked pipeline file.
 #[derive(Clone, Debug)]
@@ -67,24 +66,27 @@ impl Pipeline {
     /// parameters to say it.
     #[must_use]
     pub fn source_places(&self) -> Option<Vec<(String, SourceSpec)>> {
-        let place = |it: &Named<SourceDecl>| {
-            let Field::Is(path) = &it.value.path else { return None };
+        let mut places = Vec::new();
+        for it in self.file.sources.iter() {
+            // One that reads a table has no files.
+            let Some(path) = &it.value.path else { continue };
+            let Field::Is(path) = path else { return None };
             let format = match &it.value.format {
                 Some(Field::Is(format)) => *format,
-                Some(Field::Later(..)) | None => format_of_path(path)?,
+                Some(Field::Later(..)) => return None,
+                None => format_of_path(path)?,
             };
             let spec = SourceSpec {
-                format,
-                path: path.clone(),
+                place: SourcePlace::Files { format, path: path.clone() },
                 time_index: None,
                 knowledge_time: None,
                 identifiers: None,
                 columns: BTreeMap::new(),
                 sort: false,
             };
-            Some((it.name.clone(), spec))
-        };
-        self.file.sources.iter().filter_map(place).collect()
+            places.push((it.name.clone(), spec));
+        }
+        Some(places)
     }
 
     /// Path of a task's component, relative to the pipeline file: from `[tasks]`, the reference itself where it is a
@@ -201,7 +203,7 @@ fn check_used(file: &PipelineFile, used: &BTreeSet<String>, problems: &mut Probl
 impl SourceDecl {
     /// Every expression.
     pub(crate) fn visit<'a>(&'a self, see: &mut impl FnMut(&'a At<String>)) {
-        self.path.visit(see);
+        self.path.iter().chain(&self.table).for_each(|it| it.visit(see));
         self.format.iter().for_each(|it| it.visit(see));
         self.time_index.iter().for_each(|it| it.visit(see));
         self.knowledge_time.iter().for_each(|it| it.visit(see));

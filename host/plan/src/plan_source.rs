@@ -12,7 +12,7 @@ use crate::planner::{Group, GroupOutput, GroupState, Planner, Twins};
 use crate::settings::Settings;
 use crate::source::format_of_path;
 use crate::text::At;
-use crate::{Code, FamilyKey, PlanNode, PlanTable, Problem, SourceSpec, TableName, Work};
+use crate::{Code, FamilyKey, PlanNode, PlanTable, Problem, SourcePlace, SourceSpec, TableName, Work};
 
 /// The port of a source.
 const PORT: &str = "output";
@@ -76,18 +76,23 @@ impl<'p> Planner<'p, '_> {
     fn source_spec(&mut self, source: &Named<SourceDecl>) -> Result<SourceSpec, At<Problem>> {
         let decl = &source.value;
         let (expressions, scope) = (&mut self.expressions, &self.scope);
-        let path = decl.path.resolve(expressions, scope)?;
-        let named = decl.format.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?;
-        let Some(format) = named.or_else(|| format_of_path(&path)) else {
-            let what = format!("source `{}`: the path `{path}` does not tell the format", source.name);
-            let mend = "add `format = \"parquet\"`, `\"csv\"`, `\"arrow\"` or `\"json-lines\"`";
-            return Err(At::new(Problem::new(Code("unknown-format"), what, mend), source.at));
+        let table = decl.table.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?;
+        let place = match (table, &decl.path) {
+            (Some(table), _) => SourcePlace::Table { table: TableName(table) },
+            (None, Some(path)) => {
+                let path = path.resolve(expressions, scope)?;
+                let named = decl.format.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?;
+                let Some(format) = named.or_else(|| format_of_path(&path)) else {
+                    return Err(At::new(unknown_format(&source.name, &path), source.at));
+                };
+                SourcePlace::Files { format, path }
+            }
+            (None, None) => unreachable!("a source without a place is not read from the file"),
         };
         let columns: BTreeMap<_, _> =
             decl.columns.iter().map(|it| (it.name.clone(), it.value.0.clone())).collect();
         Ok(SourceSpec {
-            format,
-            path,
+            place,
             time_index: decl.time_index.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?,
             knowledge_time: decl
                 .knowledge_time
@@ -99,4 +104,10 @@ impl<'p> Planner<'p, '_> {
             sort: decl.sort.as_ref().map(|it| it.resolve(expressions, scope)).transpose()?.unwrap_or(false),
         })
     }
+}
+
+fn unknown_format(source: &str, path: &str) -> Problem {
+    let what = format!("source `{source}`: the path `{path}` does not tell the format");
+    let mend = "add `format = \"parquet\"`, `\"csv\"`, `\"arrow\"` or `\"json-lines\"`";
+    Problem::new(Code("unknown-format"), what, mend)
 }

@@ -46,6 +46,36 @@ impl Plan {
         Ok(named)
     }
 
+    /// Takes nodes out of a selection whose tables come from elsewhere, and with them what only they need. Which nodes
+    /// these are, and what is still selected. Errors: `unknown-node`.
+    pub fn cut_at(&self, names: &[String], selected: &[bool]) -> Result<(Vec<usize>, Vec<bool>), Problem> {
+        let mut is_cut = vec![false; self.nodes.len()];
+        for name in names {
+            let mut is_known = false;
+            for (mark, node) in is_cut.iter_mut().zip(&self.nodes) {
+                if node.name == *name || node.family == *name {
+                    (*mark, is_known) = (true, true);
+                }
+            }
+            if !is_known {
+                return Err(self.unknown_node(name));
+            }
+        }
+        // Members stand before their consumers: what a node is needed for is known before the node is looked at.
+        let mut is_read = vec![false; self.nodes.len()];
+        let mut is_needed = vec![false; self.nodes.len()];
+        let mut left = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            left[index] = selected[index] && !is_cut[index] && (!is_read[index] || is_needed[index]);
+            for member in node.inputs.iter().flat_map(|it| &it.members) {
+                is_read[member.node] |= selected[index];
+                is_needed[member.node] |= left[index];
+            }
+        }
+        let cut = is_cut.iter().enumerate().filter(|(_, is_cut)| **is_cut).map(|(index, _)| index);
+        Ok((cut.collect(), left))
+    }
+
     /// The names of a node, or all members of a family, and of every node that reads them at whatever distance.
     /// Errors: `unknown-node`.
     pub fn downstream(&self, name: &str) -> Result<BTreeSet<String>, Problem> {

@@ -1,8 +1,10 @@
-//! A source: files that become a table.
+//! A source: files, or a table of a service, that become a table of the pipeline.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::TableName;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,12 +16,24 @@ pub enum SourceFormat {
     JsonLines,
 }
 
-/// Files that a pipeline reads.
+/// Where a source's rows are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SourcePlace {
+    Files {
+        format: SourceFormat,
+        /// A file, a folder, or a glob; relative to the pipeline file.
+        path: String,
+    },
+    /// Kept by a service, whoever wrote it there.
+    Table { table: TableName },
+}
+
+/// Rows that a pipeline reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceSpec {
-    pub format: SourceFormat,
-    /// A file, a folder, or a glob; relative to the pipeline file.
-    pub path: String,
+    #[serde(flatten)]
+    pub place: SourcePlace,
     /// The column of times; `None`: the only timestamp or date column if there is exactly one, else no time index.
     pub time_index: Option<String>,
     /// Columns that with the time make a row unique. `None`: all utf8 columns when there is a time index and the
@@ -32,6 +46,26 @@ pub struct SourceSpec {
     pub knowledge_time: Option<String>,
     /// Sort by (time, identifiers) on reading instead of refusing unsorted rows. Needs memory for the whole table.
     pub sort: bool,
+}
+
+impl SourceSpec {
+    /// The path, or the table's name.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        match &self.place {
+            SourcePlace::Files { path, .. } => path,
+            SourcePlace::Table { table } => &table.0,
+        }
+    }
+
+    /// `None` where it reads files.
+    #[must_use]
+    pub fn table(&self) -> Option<&TableName> {
+        match &self.place {
+            SourcePlace::Files { .. } => None,
+            SourcePlace::Table { table } => Some(table),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidemill_driver::{Deployed, Soon};
-use tidemill_plan::{Code, Digest, Machine, Problem, nearest};
+use tidemill_plan::{Code, Digest, Machine, PlanNode, Problem, Work, nearest};
 use tidemill_store::{DeployedAs, NewVersion, PipelineFile, Store, Uses, Version, VersionRow};
 
 use crate::files::Files;
@@ -228,7 +228,10 @@ fn check_files(files: &[PipelineFile]) -> Result<(), Problem> {
 /// What `tidemill plan` finds wrong with the files of sources.
 fn check_sources(plan: &tidemill_plan::Plan, folder: &Path) -> Result<(), ApiProblem> {
     let previews = tidemill_driver::preview(plan, None, folder);
-    let failures = previews.into_iter().filter_map(|it| it.failure);
+    // A table of the service may be there by the time of a run.
+    let is_of_files = |it: &PlanNode| !matches!(&it.work, Work::Source(spec) if spec.table().is_some());
+    let checked = previews.into_iter().zip(&plan.nodes).filter(|(_, node)| is_of_files(node));
+    let failures = checked.filter_map(|(it, _)| it.failure);
     let problems: Vec<Problem> = failures.map(|it| Problem::new(it.code, it.what, it.mend)).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }

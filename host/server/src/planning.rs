@@ -137,10 +137,11 @@ fn is_single(name: &str) -> bool {
 /// Sources read what was uploaded with the pipeline, and nothing else of the service's machine.
 fn check_sources(plan: &Plan) -> Result<(), ApiProblem> {
     let outside = plan.nodes.iter().filter_map(|node| match &node.work {
-        Work::Source(spec) if !stays_inside(&spec.path) => {
+        Work::Source(spec) if spec.table().is_none() && !stays_inside(spec.location()) => {
             let what = format!(
                 "source `{}` reads `{}`, which is outside of the pipeline's folder",
-                node.name, spec.path
+                node.name,
+                spec.location()
             );
             let mend = "put the files beside the pipeline file, and name them relative to it";
             Some(Problem::new(Code("source-outside"), what, mend))

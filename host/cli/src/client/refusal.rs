@@ -11,6 +11,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Of the first problem.
+    pub(crate) fn code(&self) -> &str {
+        self.problems.first().map_or("", |it| it.code.as_str())
+    }
+
     pub(crate) fn read(text: &str) -> Option<Self> {
         let body: ProblemBody = serde_json::from_str(text).ok()?;
         let ProblemBody { title, detail, code, place, problems, .. } = body;

@@ -146,6 +146,7 @@ impl Center {
             checkpoints: &parts.held.checkpoints,
             tables: &parts.held.tables,
             files: &parts.held.files,
+            stored: &parts.held.stored,
             recompute: &parts.live_plan.recompute,
             expected: None,
             live: Some(&self.context.tables),

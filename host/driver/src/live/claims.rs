@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 
 use tidemill_engine::OnFailure;
 use tidemill_lake::Manifests as _;
-use tidemill_plan::{Code, Digest, Problem, TableName};
+use tidemill_plan::{Code, Digest, Problem, TableName, Work};
 use tidemill_store::{Append, Dialect, Patience, RunRow, RunStatus, Store, Wanted, Watch, append};
 use tokio::task::JoinSet;
 
 use super::journal::{Entry, What};
-use super::request::{Deployed, LivePlan, RunRequest};
+use super::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 use super::run::{Gate, LiveRun, Parts, Taken, Told};
 use super::{Live, LiveContext};
 use crate::attempt::{Held, Reuse};
+use crate::live_table::LiveTables;
 use crate::log_file::now_ns;
 use crate::origin::{Lineage, note_surroundings};
 use crate::record::{Beginning, RunId, RunRecord};
+use crate::replay::with_what_they_read;
+use crate::stored::{StoredRecord, as_it_is};
 
 /// How often to look where other processes may write into the store.
 const LOOK_SHARED: Duration = Duration::from_millis(250);
@@ -214,8 +217,9 @@ fn take(
     host: tidemill_store::HostId,
 ) -> Result<Taken, Vec<Problem>> {
     let run = RunId(row.id.clone());
-    let held = Held::new(&live_plan.plan, &live_plan.components);
-    let record = record.unwrap_or_else(|| first_record(context, &run, request, &live_plan));
+    let mut held = Held::new(&live_plan.plan, &live_plan.components);
+    let mut record = record.unwrap_or_else(|| first_record(context, &run, request, &live_plan));
+    pin_tables(&context.tables, &live_plan, &mut held, &mut record).map_err(|it| vec![it])?;
     restore_tables(context, &live_plan, &held, &entries).map_err(|it| vec![it])?;
     read_tables(context, &live_plan, &held).map_err(|it| vec![it])?;
     let reuse = if request.force { Reuse::Never } else { Reuse::Valid };
@@ -252,6 +256,33 @@ fn first_record(context: &LiveContext, run: &RunId, request: &RunRequest, live_p
     record
 }
 
+/// The tables that sources read: as they are when the run begins, and the same however often it is taken over.
+fn pin_tables(
+    tables: &LiveTables,
+    live_plan: &LivePlan,
+    held: &mut Held,
+    record: &mut RunRecord,
+) -> Result<(), Problem> {
+    let wanted = with_what_they_read(&live_plan.plan, live_plan.selected.clone());
+    for (position, node) in live_plan.plan.nodes.iter().enumerate().filter(|(it, _)| wanted[*it]) {
+        let Work::Source(spec) = &node.work else { continue };
+        let Some(table) = spec.table() else { continue };
+        let before = record.nodes[position].stored.first();
+        let found = tables.pinned(table, before.map(|it| it.version)).map_err(|e| Problem::from(&e))?;
+        let manifest = match (found, before) {
+            (Some(found), Some(before)) if found.snapshot.to_string() != before.snapshot => {
+                return Err(gone(table, &before.snapshot));
+            }
+            (None, Some(before)) => return Err(gone(table, &before.snapshot)),
+            (None, None) => return Err(source_table_missing(&node.name, table)),
+            (Some(found), _) => found,
+        };
+        record.nodes[position].stored = vec![StoredRecord::of(&manifest)];
+        held.stored[position] = Some(Arc::new(manifest));
+    }
+    Ok(())
+}
+
 /// The tables that the run has written, before it was taken over.
 fn restore_tables(
     context: &LiveContext,
@@ -267,6 +298,11 @@ fn restore_tables(
         let mut manifests = Vec::with_capacity(left.tables.len());
         for table in &left.tables {
             let name = TableName(table.table.clone());
+            let stored = held.stored[*node].as_ref().filter(|it| it.table == name);
+            if let Some(stored) = stored.filter(|it| it.snapshot.to_string() == table.snapshot) {
+                manifests.push(Arc::clone(stored));
+                continue;
+            }
             let snapshot: Digest = table.snapshot.parse().map_err(|_invalid| gone(&name, &table.snapshot))?;
             let found = context.tables.with_digest(&name, &snapshot).map_err(|e| Problem::from(&e))?;
             manifests.push(Arc::new(found.ok_or_else(|| gone(&name, &table.snapshot))?));
@@ -289,6 +325,12 @@ fn read_tables(context: &LiveContext, live_plan: &LivePlan, held: &Held) -> Resu
             continue;
         }
         let node = &plan.nodes[position];
+        if let (Work::Source(spec), Some(stored)) = (&node.work, &held.stored[position])
+            && let Some(table) = as_it_is(spec, stored, &plan.window)
+        {
+            drop(held.tables[position].set(vec![table].into()));
+            continue;
+        }
         let mut manifests = Vec::with_capacity(node.outputs.len());
         for output in &node.outputs {
             let found = context.tables.current(&output.name).map_err(|e| Problem::from(&e))?;

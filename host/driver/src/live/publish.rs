@@ -52,6 +52,7 @@ fn reads_of(run: &LiveRun, position: usize) -> Vec<ReadVersion> {
         Some(ReadVersion { version, ..read })
     };
     let mut reads: Vec<ReadVersion> = members.filter_map(read).collect();
+    reads.extend(run.parts.held.stored[position].iter().map(|it| read_version(it)));
     reads.sort_by(|a, b| a.table.cmp(&b.table));
     reads.dedup();
     reads

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tidemill_plan::{Digest, Machine, Plan, Problem, Request, Selection, Window};
+use tidemill_plan::{Code, Digest, Machine, Plan, Problem, Request, Selection, TableName, Window, Work};
 use tidemill_sandbox::Sandbox;
 
 use crate::catalog::Components;
 use crate::record::RunId;
+use crate::replay::with_what_they_read;
 
 /// A run as it is asked for; kept as JSON with the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,27 @@ impl LivePlan {
         let (base, file_name) = (deployed.base.clone(), deployed.file_name.clone());
         Ok(Self { plan, selected, recompute, components, base, file_name })
     }
+}
+
+impl LivePlan {
+    /// The tables of the service that sources read, with the names of the sources.
+    pub fn source_tables(&self) -> impl Iterator<Item = (&str, &TableName)> {
+        let wanted = with_what_they_read(&self.plan, self.selected.clone());
+        let nodes = self.plan.nodes.iter().zip(wanted).filter(|(_, is_wanted)| *is_wanted);
+        nodes.filter_map(|(node, _)| match &node.work {
+            Work::Source(spec) => Some((node.name.as_str(), spec.table()?)),
+            Work::Task(_) => None,
+        })
+    }
+}
+
+/// What is wrong where a source's table is not there.
+#[must_use]
+pub fn source_table_missing(source: &str, table: &TableName) -> Problem {
+    let what = format!("source `{source}` reads table `{table}`, which the service does not have");
+    let mend =
+        "write it first, or correct `table`: it is a table's full name, as `tidemill tables` lists them";
+    Problem::new(Code("source-table-missing"), what, mend)
 }
 
 impl RunRequest {

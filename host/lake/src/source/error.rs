@@ -41,6 +41,8 @@ pub enum SourceError {
     Unsorted { file: String, column: String, row: u64, value: String, previous: String },
     #[error("source `{file}`, column `{column}`, row {row}: index `{value}` is there twice")]
     Duplicate { file: String, column: String, row: u64, value: String },
+    #[error("table `{table}` is one of a service, and this run is in no service")]
+    OfService { table: String },
     #[error("source `{file}` has no time index to sort by")]
     NothingToSortBy { file: String },
 }
@@ -64,6 +66,7 @@ impl SourceError {
             Self::NotFinite { .. } => Code("source-not-finite"),
             Self::Unsorted { .. } => Code("source-unsorted"),
             Self::Duplicate { .. } => Code("source-duplicate"),
+            Self::OfService { .. } => Code("source-of-service"),
             Self::NothingToSortBy { .. } => Code("source-nothing-to-sort-by"),
         }
     }
@@ -100,6 +103,9 @@ impl SourceError {
             }
             Self::Unsorted { .. } => "sort the file by time, then by identifiers, or set `sort = true`".into(),
             Self::Duplicate { .. } => "drop one of the rows, or name the columns that tell them apart as `identifiers`".into(),
+            Self::OfService { .. } => {
+                "`tidemill deploy` the pipeline and run it there, or copy the table here once with `--from-store SOURCE`".into()
+            }
             Self::NothingToSortBy { .. } => "name the `time_index`, or leave `sort` out".into(),
         }
     }

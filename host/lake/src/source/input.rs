@@ -30,6 +30,9 @@ pub(crate) struct RawBatch {
     pub(crate) first_row: u64,
 }
 
+/// What is read elsewhere; errors are told in words.
+pub(crate) type RawBatches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+
 /// An open file.
 pub(crate) struct Input {
     batches: Batches,
@@ -38,7 +41,7 @@ pub(crate) struct Input {
 }
 
 enum Batches {
-    Iterator(Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>),
+    Iterator(RawBatches),
     Parquet(ParquetGroups),
 }
 
@@ -113,6 +116,13 @@ impl Input {
         });
         let batches = batches.map_err(|e| SourceError::unreadable(&file.name, e))?;
         Ok(Self { batches, next_row: 0, rows_skipped })
+    }
+
+    /// Of batches that have their types already: the columns `names`.
+    pub(crate) fn of_batches(batches: RawBatches, raw: &SchemaRef, names: &[&str]) -> Self {
+        let columns: Vec<usize> = names.iter().filter_map(|it| raw.index_of(it).ok()).collect();
+        let batches = batches.map(move |it| it?.project(&columns).map_err(|e| e.to_string()));
+        Self { batches: Batches::Iterator(Box::new(batches)), next_row: 0, rows_skipped: 0 }
     }
 
     /// The next batch, never empty. `file` is for the error.

@@ -41,8 +41,23 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn resolve(spec: &SourceSpec, files: &[SourceFile]) -> Result<Self, SourceError> {
-        let raw = files.iter().map(|it| raw_schema(it, spec.format)).collect::<Result<Vec<_>, _>>()?;
+    /// Of files of one format.
+    pub(crate) fn of_files(
+        spec: &SourceSpec,
+        format: SourceFormat,
+        files: &[SourceFile],
+    ) -> Result<Self, SourceError> {
+        let raw = files.iter().map(|it| raw_schema(it, format)).collect::<Result<Vec<_>, _>>()?;
+        Self::resolve(spec, format, files, raw)
+    }
+
+    /// Of what has its types already, as `format` says of files.
+    pub(crate) fn resolve(
+        spec: &SourceSpec,
+        format: SourceFormat,
+        files: &[SourceFile],
+        raw: Vec<SchemaRef>,
+    ) -> Result<Self, SourceError> {
         for (file, schema) in files.iter().zip(&raw) {
             check_names(spec, file, schema)?;
         }
@@ -55,7 +70,7 @@ impl Layout {
         };
         let kept: Vec<&String> =
             raw[0].fields().iter().map(|it| it.name()).filter(|it| is_kept(it)).collect();
-        let types = types_of(spec, files, &raw, &kept)?;
+        let types = types_of(spec, format, files, &raw, &kept)?;
         let columns: Vec<Column> = kept
             .iter()
             .map(|name| {
@@ -77,7 +92,7 @@ impl Layout {
         let index = Index::of(&schema, time.as_deref(), &identifiers);
         let knowledge =
             spec.knowledge_time.as_ref().map(|name| time_column(files, &columns, name)).transpose()?;
-        Ok(Self { format: spec.format, columns, schema, index, identifiers, knowledge, raw })
+        Ok(Self { format, columns, schema, index, identifiers, knowledge, raw })
     }
 
     pub(crate) fn time_index(&self) -> Option<&str> {
@@ -145,6 +160,7 @@ fn check_same_names(files: &[SourceFile], raw: &[SchemaRef]) -> Result<(), Sourc
 
 fn types_of(
     spec: &SourceSpec,
+    format: SourceFormat,
     files: &[SourceFile],
     raw: &[SchemaRef],
     kept: &[&String],
@@ -162,8 +178,8 @@ fn types_of(
             types.insert((*name).clone(), data_type);
             continue;
         }
-        let data_type = common_type(spec, files, raw, name)?;
-        let is_written_as_text = matches!(spec.format, SourceFormat::Csv | SourceFormat::JsonLines);
+        let data_type = common_type(format, files, raw, name)?;
+        let is_written_as_text = matches!(format, SourceFormat::Csv | SourceFormat::JsonLines);
         if is_written_as_text && is_text(&data_type) {
             if [&spec.time_index, &spec.knowledge_time].contains(&&Some((*name).clone())) {
                 // So that the first value that is no time is named with its row.
@@ -174,7 +190,7 @@ fn types_of(
                 Some(identifiers) => identifiers.contains(name),
                 None => IDENTIFIER_NAMES.contains(&name.as_str()),
             };
-            guesses.push(infer::Guess::new(name, spec.format, is_identifier));
+            guesses.push(infer::Guess::new(name, format, is_identifier));
         }
         types.insert((*name).clone(), data_type);
     }
@@ -182,7 +198,7 @@ fn types_of(
         let names: Vec<String> = guesses.iter().map(|it| it.name().to_owned()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for (file, schema) in files.iter().zip(raw) {
-            let mut input = Input::open(file, spec.format, schema, &names, None)?;
+            let mut input = Input::open(file, format, schema, &names, None)?;
             while let Some(raw) = input.next(&file.name)? {
                 guesses.iter_mut().for_each(|it| it.take(&raw.batch));
             }
@@ -195,7 +211,7 @@ fn types_of(
 /// The type of an undeclared column, which must be the same in all files. Numbers of JSON lines may be whole in one
 /// file and not in another.
 fn common_type(
-    spec: &SourceSpec,
+    format: SourceFormat,
     files: &[SourceFile],
     raw: &[SchemaRef],
     name: &str,
@@ -211,7 +227,7 @@ fn common_type(
             None => Some(found),
             Some(common) if common == found => Some(common),
             Some(common)
-                if spec.format == SourceFormat::JsonLines && common.is_numeric() && found.is_numeric() =>
+                if format == SourceFormat::JsonLines && common.is_numeric() && found.is_numeric() =>
             {
                 Some(DataType::Float64)
             }

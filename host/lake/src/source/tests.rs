@@ -8,10 +8,12 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use tempfile::TempDir;
-use tidemill_plan::{ColumnSpec, SourceFormat, SourceSpec, Time, Window};
+use tidemill_plan::{ColumnSpec, SourceFormat, SourcePlace, SourceSpec, TableName, Time, Window};
 
 use crate::fixture::{Seed, panel, schema};
-use crate::{ExportFormat, SourceError, export, open_source, source_files};
+use crate::{
+    ExportFormat, RowOrder, SourceError, TableRows, export, open_source, open_table_source, source_files,
+};
 
 fn spec(path: &str) -> SourceSpec {
     let format = match path.rsplit('.').next() {
@@ -22,8 +24,7 @@ fn spec(path: &str) -> SourceSpec {
     };
     let (time_index, identifiers) = (None, None);
     SourceSpec {
-        format,
-        path: path.into(),
+        place: SourcePlace::Files { format, path: path.into() },
         time_index,
         identifiers,
         knowledge_time: None,
@@ -334,4 +335,47 @@ fn a_knowledge_time_must_be_a_time_that_each_row_has_once() {
         "source-duplicate: source `p.csv`, column `date`, row 2: index `2020-01-01, 2020-01-02` is there twice",
     );
     refused("date,x\n2020-01-01,1\n", known, "source-column-missing: source `p.csv` has no column `known`");
+}
+
+fn of_table(
+    change: impl FnOnce(&mut SourceSpec),
+    batches: Vec<RecordBatch>,
+    order: RowOrder,
+) -> Result<RecordBatch, SourceError> {
+    let mut spec = spec("p.csv");
+    spec.place = SourcePlace::Table { table: TableName("t".into()) };
+    change(&mut spec);
+    let batches = Box::new(batches.into_iter().map(Ok));
+    let rows = TableRows { table: TableName("t".into()), schema: schema(), order, batches };
+    let mut reader = open_table_source(&spec, rows, &Window::default())?;
+    let mut read = Vec::new();
+    while let Some(batch) = reader.next_batch()? {
+        read.push(batch);
+    }
+    Ok(concat_batches(&reader.schema(), &read).unwrap())
+}
+
+#[test]
+fn a_table_is_read_as_files_of_its_rows_are() {
+    let whole = panel(&mut Seed(3), 0, 50);
+    let (first, last) = (whole.slice(0, 60), whole.slice(60, 90));
+    let sorted = of_table(|_| (), vec![first.clone(), last.clone()], RowOrder::AsFiles).unwrap();
+    assert_eq!(sorted, whole);
+    let turned = || vec![last.clone(), first.clone()];
+    let refused = of_table(|_| (), turned(), RowOrder::AsFiles).unwrap_err();
+    assert_eq!(refused.code().0, "source-unsorted");
+    assert!(refused.to_string().starts_with("source `table t`, column `time_index`, row 91"), "{refused}");
+    for (sort, order) in [(true, RowOrder::AsFiles), (false, RowOrder::Any)] {
+        assert_eq!(of_table(|it| it.sort = sort, turned(), order).unwrap(), whole);
+    }
+    let declared = |it: &mut SourceSpec| drop(it.columns.insert("volume".into(), column("float64")));
+    let cast = of_table(declared, vec![first], RowOrder::AsFiles).unwrap();
+    let types: Vec<String> = cast.schema().fields().iter().map(|it| it.data_type().to_string()).collect();
+    assert_eq!(types, ["Float64"]);
+    assert_eq!(of_table(|_| (), Vec::new(), RowOrder::Any).unwrap().num_rows(), 0);
+    let files = source_files(
+        &SourceSpec { place: SourcePlace::Table { table: TableName("t".into()) }, ..spec("p.csv") },
+        Path::new("."),
+    );
+    assert_eq!(files.unwrap_err().code().0, "source-of-service");
 }

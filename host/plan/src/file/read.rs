@@ -91,8 +91,21 @@ impl SourceDecl {
     fn read(name: &str, tree: Tree, problems: &mut Problems<'_>) -> Option<Self> {
         let what = format!("source `{name}`");
         let mut fields = Fields::of(&what, tree, problems)?;
-        let path = fields.required_field("path", problems);
+        let (path_at, table_at) = (fields.at_of("path"), fields.at_of("table"));
+        let table = fields.field("table", problems);
+        let path = match table_at {
+            Some(_) => fields.field("path", problems),
+            None => fields.required_field("path", problems),
+        };
+        let format_at = fields.at_of("format");
         let format = fields.field("format", problems);
+        if let (Some(_), Some(at)) = (table_at, path_at.or(format_at)) {
+            let key = if path_at.is_some() { "path" } else { "format" };
+            let problem = format!("{what} has a `table` and a `{key}`");
+            let mend =
+                "a source reads files, by `path`, or a table of the service, by `table`: leave one out";
+            problems.add(at, Code("source-place"), problem, mend);
+        }
         let time_index = fields.field("time_index", problems);
         let knowledge_time = fields.field("knowledge_time", problems);
         let identifiers =
@@ -102,7 +115,16 @@ impl SourceDecl {
             ColumnDecl::read(&format!("column `{column}` of {what}"), tree, problems)
         });
         fields.finish(problems);
-        Some(Self { format, path: path?, time_index, knowledge_time, identifiers, sort, columns })
+        (path.is_some() || table.is_some()).then_some(Self {
+            format,
+            path,
+            table,
+            time_index,
+            knowledge_time,
+            identifiers,
+            sort,
+            columns,
+        })
     }
 }
 

@@ -52,6 +52,25 @@ fn a_selection_takes_what_it_names() {
     .assert_eq(&selected(&Selection::Only(of("leg[w=3]"))));
 }
 
+#[test]
+fn what_only_a_node_needs_goes_with_it() {
+    let plan = good(&with_header(LEGS), &[]);
+    let left = |selection: &Selection, names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+        let (cut, left) = plan.cut_at(&names, &plan.select(selection).unwrap()).unwrap();
+        let name = |it: usize| plan.nodes[it].name.clone();
+        let cut: Vec<String> = cut.into_iter().map(name).collect();
+        let left = left.iter().enumerate().filter(|(_, is_left)| **is_left).map(|(it, _)| name(it));
+        format!("{} | {}", cut.join(" "), left.collect::<Vec<_>>().join(" "))
+    };
+    expect!["leg[w=2] | m leg[w=1] p"].assert_eq(&left(&Selection::All, &["leg[w=2]"]));
+    expect!["leg[w=1] leg[w=2] | p"].assert_eq(&left(&Selection::All, &["leg"]));
+    expect!["p | m leg[w=1]"].assert_eq(&left(&Selection::All, &["p"]));
+    expect!["m leg[w=2] | p"].assert_eq(&left(&Selection::Node("p".to_owned()), &["m", "leg[w=2]"]));
+    expect!["p | "].assert_eq(&left(&Selection::Node("p".to_owned()), &["p"]));
+    assert_eq!(plan.cut_at(&["q".to_owned()], &[true; 4]).unwrap_err().code.0, "unknown-node");
+}
+
 /// Generous for a slow machine and a debug build; what it catches is quadratic (minutes).
 const SECONDS_MAX: u64 = 120;
 

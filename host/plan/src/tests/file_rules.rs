@@ -447,3 +447,30 @@ type = 3
         "#]],
     );
 }
+
+#[test]
+fn a_source_reads_files_or_a_table() {
+    check(
+        r#"
+[sources.both]
+path = "p.csv"
+table = "t"
+[sources.format]
+table = "t"
+format = "csv"
+[sources.number]
+table = 7
+"#,
+        expect![[r#"
+            error[source-place]: source `both` has a `table` and a `path`
+              in: pipeline.toml, line 3, column 1
+              to mend: a source reads files, by `path`, or a table of the service, by `table`: leave one out
+            error[source-place]: source `format` has a `table` and a `format`
+              in: pipeline.toml, line 7, column 1
+              to mend: a source reads files, by `path`, or a table of the service, by `table`: leave one out
+            error[wrong-type]: `table` of source `number` is `7`: an integer, not a string
+              in: pipeline.toml, line 9, column 9
+              to mend: put it in quotes
+        "#]],
+    );
+}

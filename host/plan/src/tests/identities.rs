@@ -192,3 +192,24 @@ fn a_cache_key_tells_all_that_a_result_depends_on() {
         .assert_eq(&keys[0].to_string());
     expect!["8057268800687968600"].assert_eq(&node_seed(&a).to_string());
 }
+
+#[test]
+fn a_source_that_reads_a_table_has_an_id_of_its_own() {
+    let table = BASE.replace("path = \"prices.parquet\"", "table = \"prices.parquet\"");
+    let first = |text: &str| of(text).lines().find(|it| it.starts_with("prices_")).map(str::to_owned);
+    expect!["prices_2ae901e73fdcfe97fde965a5357a0a40"].assert_eq(&first(&table).expect("a source"));
+    assert_ne!(first(&table), first(BASE));
+    assert_ne!(first(&table), first(&table.replace("prices.parquet", "prices")));
+}
+
+#[test]
+fn the_table_that_a_source_reads_may_be_a_parameter() {
+    let text =
+        "[parameters.from]\ntype = \"string\"\ndefault = \"live\"\n[sources.s]\ntable = \"{{ from }}_1\"\n";
+    let plan = good(&with_header(text), &["from=other"]);
+    let crate::Work::Source(spec) = &plan.nodes[0].work else { panic!("a source") };
+    assert_eq!(spec.table().map(|it| it.0.as_str()), Some("other_1"));
+    let json = serde_json::to_value(spec).unwrap();
+    assert_eq!(json["table"], "other_1");
+    assert_eq!(serde_json::from_value::<crate::SourceSpec>(json).unwrap(), *spec);
+}

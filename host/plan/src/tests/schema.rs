@@ -29,7 +29,7 @@ fn a_full_sample_passes_the_schema() {
 
 #[test]
 fn the_full_sample_is_planned() {
-    assert_eq!(super::good(SAMPLE, &["windows=[20, 60]"]).nodes.len(), 5);
+    assert_eq!(super::good(SAMPLE, &["windows=[20, 60]"]).nodes.len(), 6);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::json;
-use tidemill_plan::{Digest, SourceSpec, Work};
+use tidemill_plan::{Digest, SourcePlace, SourceSpec, Work};
 use tidemill_store::{DeployedAs, PipelineFile, Uses, Version, VersionRow};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -181,15 +181,19 @@ fn version(row: VersionRow) -> PipelineVersion {
     }
 }
 
+fn planned_source(node: &str, spec: &SourceSpec) -> PlannedSource {
+    let (path, table) = match &spec.place {
+        SourcePlace::Files { path, .. } => (Some(path.clone()), None),
+        SourcePlace::Table { table } => (None, Some(table.0.clone())),
+    };
+    PlannedSource { node: node.to_owned(), path, table, source: json!(spec) }
+}
+
 fn planned_pipeline(planned: &Planned) -> PlannedPipeline {
     let (mut nodes, mut sources) = (Vec::new(), Vec::new());
     let (pipeline, summary) = (planned.name.clone(), planned.summary.clone());
     let Some(plan) = &planned.plan else {
-        let source = |(node, spec): &(String, SourceSpec)| PlannedSource {
-            node: node.clone(),
-            path: spec.path.clone(),
-            source: json!(spec),
-        };
+        let source = |(node, spec): &(String, SourceSpec)| planned_source(node, spec);
         return PlannedPipeline {
             pipeline,
             summary,
@@ -199,11 +203,7 @@ fn planned_pipeline(planned: &Planned) -> PlannedPipeline {
     };
     for node in &plan.nodes {
         match &node.work {
-            Work::Source(spec) => sources.push(PlannedSource {
-                node: node.name.clone(),
-                path: spec.path.clone(),
-                source: json!(spec),
-            }),
+            Work::Source(spec) => sources.push(planned_source(&node.name, spec)),
             Work::Task(it) => nodes.push(PlannedNode {
                 node: node.name.clone(),
                 task: it.description.name.clone(),

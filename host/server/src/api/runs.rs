@@ -166,6 +166,11 @@ async fn begin(
     let wanted = request.clone();
     new.pins = deployed.components.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect();
     let live_plan = task::blocking(move || LivePlan::new(&deployed, &wanted, &sandbox, machine)).await??;
+    for (source, table) in live_plan.source_tables() {
+        if context.store.table_version(table).await?.is_none() {
+            return Err(tidemill_driver::source_table_missing(source, table).into());
+        }
+    }
     new.request = serde_json::to_value(request).expect("a request has only string keys");
     new.claim = if context.live.has_room() { Claim::Here } else { Claim::Anywhere };
     let (id, claim) = (new.id.clone(), new.claim);

@@ -85,7 +85,11 @@ pub struct PlannedNode {
 pub struct PlannedSource {
     pub node: String,
     /// A file, a folder or a glob, relative to the pipeline file.
-    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Instead of files, a table of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// All that the pipeline says of it.
     pub source: Value,
 }
