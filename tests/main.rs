@@ -4,15 +4,12 @@ mod bad_input;
 mod browser;
 mod check;
 mod commands;
-#[path = "support/duckdb.rs"]
-mod duckdb;
 mod durability;
 mod examples;
 mod kill;
 mod larger_than_memory;
 mod limits;
-#[path = "support/postgres.rs"]
-mod postgres;
+mod openapi;
 mod program;
 mod proofs;
 mod readme;
@@ -22,3 +19,8 @@ mod service_runs;
 mod service_tables;
 mod sources;
 mod sweeps;
+
+#[path = "support/duckdb.rs"]
+mod duckdb;
+#[path = "support/postgres.rs"]
+mod postgres;

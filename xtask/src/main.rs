@@ -10,6 +10,8 @@ mod components;
 mod demo;
 mod duckdb;
 mod program;
+mod python;
+mod schemathesis;
 mod setup;
 mod suite;
 mod tidy;

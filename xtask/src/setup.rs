@@ -4,6 +4,7 @@ use crate::browser;
 use crate::checkout::Checkout;
 use crate::duckdb;
 use crate::program::{Program, is_installed};
+use crate::schemathesis;
 use crate::wasm_toolchain::{self, WasmToolchain};
 
 pub(crate) fn setup(checkout: &Checkout) -> anyhow::Result<WasmToolchain> {
@@ -34,5 +35,6 @@ pub(crate) fn setup_tests(checkout: &Checkout) -> anyhow::Result<()> {
             .run()?;
     }
     browser::install(checkout.root())?;
-    duckdb::install(checkout.root())
+    duckdb::install(checkout.root())?;
+    schemathesis::install(checkout.root())
 }

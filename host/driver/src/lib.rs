@@ -37,8 +37,8 @@ pub use compare::{
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use live::{
-    Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest, RunView, Soon,
-    source_table_missing,
+    AttemptCounts, Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest,
+    RunView, Soon, source_table_missing,
 };
 pub use live_table::{
     Compacted, LiveTables, Making, Sweep, Swept, compact, expire, manifest_of, read_version, sweep,

@@ -3,6 +3,7 @@
 
 mod center;
 mod claims;
+mod counts;
 mod flights;
 mod fold;
 mod journal;
@@ -26,6 +27,7 @@ use tidemill_store::{RunRow, Store};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+pub use self::counts::AttemptCounts;
 pub use self::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 pub use self::views::{Follower, LiveLoad, RunView};
 

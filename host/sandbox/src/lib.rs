@@ -35,4 +35,4 @@ pub use host::{
 };
 pub use imports::context::CHECKPOINT_BYTES_MAX;
 pub use interrupt::{Interrupt, InterruptCause};
-pub use sandbox::{Options, Sandbox};
+pub use sandbox::{LoadCounts, Options, Sandbox};

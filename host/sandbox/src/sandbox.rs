@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,16 @@ struct Inner {
     pool: PoolSize,
     ticker: Ticker,
     cache: Option<Cache>,
+    compiled: AtomicU64,
+    found_compiled: AtomicU64,
+}
+
+/// How often components were loaded since the sandbox was set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadCounts {
+    pub compiled: u64,
+    /// Their native code was there from before.
+    pub found_compiled: u64,
 }
 
 struct Linked {
@@ -108,7 +119,15 @@ impl Sandbox {
         let ticker = Ticker::start(plain.engine.clone())
             .map_err(|error| SandboxError::Engine { reason: format!("start a thread: {error}") })?;
         let cache = options.cache_dir.map(|dir| Cache::open(&dir)).transpose()?;
-        Ok(Self(Arc::new(Inner { plain, metered: OnceLock::new(), pool, ticker, cache })))
+        let (compiled, found_compiled) = (AtomicU64::new(0), AtomicU64::new(0));
+        let metered = OnceLock::new();
+        Ok(Self(Arc::new(Inner { plain, metered, pool, ticker, cache, compiled, found_compiled })))
+    }
+
+    #[must_use]
+    pub fn load_counts(&self) -> LoadCounts {
+        let read = |it: &AtomicU64| it.load(Ordering::Relaxed);
+        LoadCounts { compiled: read(&self.0.compiled), found_compiled: read(&self.0.found_compiled) }
     }
 
     /// Loads a component from a file.
@@ -138,7 +157,7 @@ impl Inner {
         let digest = Digest::of(bytes);
         let Linked { engine, linker } = &self.plain;
         let entry = cache::entry_name(engine, &digest);
-        let cached = self.cache.as_ref().and_then(|it| it.find(engine, &entry));
+        let cached = self.find(engine, &entry);
         let (compiled, known) = match cached {
             Some(Cached { component, description }) => (component, Some(description)),
             None => (compile(engine, &name, bytes)?, None),
@@ -167,6 +186,13 @@ impl Inner {
             metered,
             source,
         })))
+    }
+
+    fn find(&self, engine: &Engine, entry: &str) -> Option<Cached> {
+        let found = self.cache.as_ref().and_then(|it| it.find(engine, entry));
+        let counter = if found.is_some() { &self.found_compiled } else { &self.compiled };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
     }
 
     fn keep(&self, entry: &str, compiled: &wasmtime::component::Component, record: &DescriptionRecord) {
@@ -256,7 +282,7 @@ impl Inner {
             return Err(unreadable("it has changed since it was loaded".into()));
         }
         let entry = cache::entry_name(&linked.engine, &loaded.digest);
-        let cached = self.cache.as_ref().and_then(|it| it.find(&linked.engine, &entry));
+        let cached = self.find(&linked.engine, &entry);
         let (compiled, fresh) = match cached {
             Some(cached) => (cached.component, None),
             None => (

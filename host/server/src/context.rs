@@ -56,7 +56,6 @@ impl Context {
     ) -> Self {
         let clerk = Clerk::start(store.clone());
         let slots = Semaphore::new(options.limits.requests_max);
-        let metrics = Metrics::new(store.clone());
         let registry = Arc::new(Registry::new(store.clone(), options.components_dir(), sandbox));
         let deployments = Deployments::new(
             store.clone(),
@@ -73,7 +72,9 @@ impl Context {
         };
         let sandbox = Arc::clone(registry.sandbox());
         let known = Arc::new(deployments.clone());
+        let code = Arc::clone(&sandbox);
         let live = Live::start(store.clone(), (lake.clone(), tables.clone()), sandbox, known, live_options);
+        let metrics = Metrics::new(store.clone(), Arc::clone(&live), code);
         Self(Arc::new(Shared {
             options,
             store,

@@ -1,17 +1,21 @@
-//! What Prometheus is told.
+//! What Prometheus is told; docs/metrics.md explains each.
 
-use std::sync::{Mutex, PoisonError};
+mod parts;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tidemill_driver::Live;
+use tidemill_sandbox::Sandbox;
 use tidemill_store::{RunStatus, Store};
 
+use self::parts::Parts;
 use crate::ApiProblem;
 
 /// Seconds: from what memory answers to what a person gives up on.
@@ -40,30 +44,8 @@ pub struct Metrics {
     runs: Family<StateLabels, Gauge>,
 }
 
-/// The store's own counts, read when asked for.
-#[derive(Debug)]
-struct StoreCounts(Store);
-
-impl Collector for StoreCounts {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counts = self.0.writer_counts();
-        let rows = [
-            ("store_transactions", "transactions that the store's writer committed", counts.transactions),
-            ("store_writes", "writes in these transactions", counts.jobs),
-            ("store_repeats", "transactions repeated because the database was away", counts.repeated),
-            ("store_busy_microseconds", "time that the store's writer was at work", counts.busy_us),
-        ];
-        for (name, help, count) in rows {
-            let counter = ConstCounter::new(count);
-            let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
-            counter.encode(metric)?;
-        }
-        Ok(())
-    }
-}
-
 impl Metrics {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, live: Arc<Live>, sandbox: Arc<Sandbox>) -> Self {
         let mut registry = Registry::with_prefix("tidemill");
         let requests = LatencyFamily::new_with_constructor(|| Histogram::new(LATENCIES) as Histogram);
         let (shed, runs) = (Counter::default(), Family::<StateLabels, Gauge>::default());
@@ -74,13 +56,8 @@ impl Metrics {
             shed.clone(),
         );
         registry.register("runs", "runs in each state", runs.clone());
-        registry.register_collector(Box::new(StoreCounts(store)));
+        registry.register_collector(Box::new(Parts { store, live, sandbox }));
         Self { registry: Mutex::new(registry), requests, shed, runs }
-    }
-
-    /// Adds metrics of another part of the service.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {

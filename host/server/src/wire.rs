@@ -20,8 +20,8 @@ pub use pipelines::{
 };
 pub use problem::{ProblemBody, ProblemPlace, SingleProblem};
 pub use runs::{
-    AddNote, LineOfLog, LogOfAttempt, LogPart, NodeCounts, NoteOnRun, RetryRun, Run, RunDetail, StartRun,
-    StateOfRun, TaskProgress, Transition, WindowOfRun,
+    AddNote, LineOfLog, LogOfAttempt, LogPart, NodeCounts, NoteOnRun, RetryRun, Run, RunDetail, RunEvent,
+    StartRun, StateOfRun, TaskProgress, Transition, WindowOfRun,
 };
 pub use tables::{
     CollectLake, CollectedLake, CompactTables, CompactedTable, CompactedTables, ExpireSnapshots,
@@ -29,6 +29,11 @@ pub use tables::{
     TableProgress, TableRead, TableVersion,
 };
 pub use tokens::{AuditRecord, CreateToken, CreatedToken, Token, TokenRole};
+
+/// A file as it is. It stands for bodies that are no JSON, and is never made.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Bytes(pub Vec<u8>);
 
 /// A part of a list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -15,6 +15,7 @@ use tidemill_plan::TableName;
 use tokio::sync::Notify;
 
 use super::LiveContext;
+use super::counts::Counters;
 use super::publish::catalog_commit;
 use super::run::{Gate, Job, LiveRun, Pending};
 use crate::attempt::{AttemptEnd, Shared, run_attempt};
@@ -47,6 +48,7 @@ pub(super) struct Center {
     pub(super) flush: Notify,
     /// The room for one more run may be there.
     pub(super) room: Notify,
+    pub(super) counters: Counters,
     context: LiveContext,
     capacity: Capacity,
 }
@@ -92,6 +94,7 @@ impl Center {
             settled: Condvar::new(),
             flush: Notify::new(),
             room: Notify::new(),
+            counters: Counters::default(),
             context,
             capacity,
         }
@@ -155,6 +158,7 @@ impl Center {
     }
 
     fn report(&self, state: &mut State, job: &Job, end: AttemptEnd) {
+        self.counters.note(&end);
         let becomes_visible = matches!(&end, AttemptEnd::Computed { tables, .. } if !tables.is_empty());
         if !becomes_visible {
             state.release(&job.parts.run, job.attempt);

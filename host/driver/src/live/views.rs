@@ -7,6 +7,7 @@ use tidemill_plan::{Code, Problem};
 use tidemill_store::StoreError;
 
 use super::Live;
+use super::counts::AttemptCounts;
 use super::fold;
 use super::journal::Entry;
 use crate::record::{RunId, RunRecord};
@@ -34,6 +35,11 @@ impl Live {
     pub fn load(&self) -> LiveLoad {
         let (runs, attempts, ready) = self.center.load();
         LiveLoad { runs, attempts, ready }
+    }
+
+    #[must_use]
+    pub fn attempt_counts(&self) -> AttemptCounts {
+        self.center.counters.read()
     }
 
     /// # Errors

@@ -62,7 +62,7 @@ struct ComponentsQuery {
 /// Upload a component; it is checked, compiled once, and kept by its digest
 #[utoipa::path(post, path = "/api/v1/components", tag = "components",
     params(PushQuery, ("x-content-digest" = Option<String>, Header, description = "BLAKE3 of the body; another one is refused")),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content = wire::Bytes, content_type = "application/wasm"),
     responses(
         (status = 201, description = "kept", body = PushedComponent),
         (status = 200, description = "known already; its tags moved", body = PushedComponent),
@@ -153,7 +153,7 @@ async fn show_component(
 #[utoipa::path(get, path = "/api/v1/components/{reference}/wasm", tag = "components",
     params(("reference" = String, Path, description = "`name`, `name:tag` or a digest")),
     responses(
-        (status = 200, description = "the file", body = Vec<u8>, content_type = "application/wasm"),
+        (status = 200, description = "the file", body = wire::Bytes, content_type = "application/wasm"),
         (status = "default", description = "refused", body = wire::ProblemBody, content_type = "application/problem+json")))]
 async fn pull_component(
     State(context): State<Context>,

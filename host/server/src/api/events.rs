@@ -33,7 +33,7 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs",
     params(("id" = String, Path, description = "the run, or the beginning of its id")),
     responses(
-        (status = 200, description = "events whose data are transitions", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "events, each as the schema says", body = wire::RunEvent, content_type = "text/event-stream"),
         (status = "default", description = "refused", body = wire::ProblemBody, content_type = "application/problem+json")))]
 async fn follow_run(
     State(context): State<Context>,

@@ -49,7 +49,7 @@ async fn has_file(
 /// Upload a file; one that is there already is the same
 #[utoipa::path(put, path = "/api/v1/files/{digest}", tag = "pipelines",
     params(("digest" = String, Path, description = "BLAKE3 of the file; another one is refused")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = wire::Bytes, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "kept", body = KeptFile),
         (status = "default", description = "refused", body = wire::ProblemBody, content_type = "application/problem+json")))]

@@ -156,9 +156,9 @@ fn chosen(accept: &str) -> Option<RowsFormat> {
             content(
                 (Vec<serde_json::Map<String, serde_json::Value>> = "application/json"),
                 (String = "application/x-ndjson"),
-                (Vec<u8> = "application/vnd.apache.arrow.stream"),
-                (Vec<u8> = "application/vnd.apache.arrow.file"),
-                (Vec<u8> = "application/vnd.apache.parquet"),
+                (wire::Bytes = "application/vnd.apache.arrow.stream"),
+                (wire::Bytes = "application/vnd.apache.arrow.file"),
+                (wire::Bytes = "application/vnd.apache.parquet"),
                 (String = "text/csv"))),
         (status = "default", description = "refused", body = wire::ProblemBody, content_type = "application/problem+json")))]
 async fn read_rows(

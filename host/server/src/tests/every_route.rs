@@ -66,6 +66,12 @@ fn the_viewer_and_health_are_open_and_metrics_count() {
             "tidemill_request_seconds_count{method=\"GET\",route=\"/api/v1/whoami\",status=\"200\"} 1",
             "tidemill_runs{state=\"queued\"} 0",
             "tidemill_store_transactions_total",
+            "tidemill_store_busy_seconds_total",
+            "tidemill_attempts_running 0",
+            "tidemill_nodes_waiting 0",
+            "tidemill_attempts_ended_total{outcome=\"failed\"} 0",
+            "tidemill_attempts_seconds_total 0.0",
+            "tidemill_components_loaded_total{from=\"cache\"} 0",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -201,6 +201,17 @@ pub struct Transition {
     pub detail: Value,
 }
 
+/// An event of a stream that follows a run.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunEvent {
+    /// The step's number, to go on after with `Last-Event-ID`.
+    pub id: String,
+    /// The step's `fact`.
+    pub event: String,
+    /// The step: a `Transition` as JSON.
+    pub data: String,
+}
+
 /// What one attempt has logged.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogOfAttempt {
