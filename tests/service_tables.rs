@@ -1,8 +1,6 @@
 //! Tables of a service as its users read them: what local mode prints is what a service prints.
 
-#[path = "support/duckdb.rs"]
-mod duckdb;
-
+use crate::duckdb;
 use crate::program::Bench;
 use crate::service::{Service, assert_quiet};
 
