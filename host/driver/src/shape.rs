@@ -25,6 +25,16 @@ impl Shape {
         Self { spec, positions, numbers }
     }
 
+    /// Of so many nodes that need nothing of each other.
+    #[cfg(test)]
+    pub(crate) fn of_nodes(count: u32, on_failure: OnFailure) -> Self {
+        let capacity = Capacity { cpus_milli: 1, memory_bytes: 1, attempts_max: 1 };
+        let nodes = (0..count).map(|_| NodeSpec::default()).collect();
+        let spec = RunSpec { on_failure, ..RunSpec::new(nodes, capacity) };
+        let positions = (0..count).map(|it| it as usize).collect();
+        Self { spec, positions, numbers: (0..count).map(|it| Some(NodeId(it))).collect() }
+    }
+
     pub(crate) fn spec(&self) -> RunSpec {
         self.spec.clone()
     }

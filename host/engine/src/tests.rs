@@ -541,3 +541,32 @@ fn a_spec_that_cannot_run_is_refused() {
     let cycle = Engine::new(RunSpec::new(vec![needs(&[1]), needs(&[0])], roomy)).map(|_| ());
     assert_eq!(cycle, Err(SpecError::Cycle { nodes: vec![NodeId(0), NodeId(1)] }));
 }
+
+#[test]
+fn nothing_begins_beyond_what_is_lent_and_nothing_is_stopped_for_it() {
+    let machine = Capacity { cpus_milli: 4000, memory_bytes: 4, attempts_max: 4 };
+    let spec = RunSpec::new(vec![resources_of(1000, 1); 4], machine);
+    let mut engine = Engine::new(spec).expect("every node fits");
+    let mut took = |engine: &mut Engine, event: Event, lent: Capacity| -> usize {
+        engine.lend(lent);
+        let records = engine.decide(Timestamp(0), event);
+        let effects = records.iter().filter_map(|it| engine.apply(it)).collect::<Vec<_>>();
+        effects.iter().filter(|it| matches!(it, Effect::Start { .. })).count()
+    };
+    let two = Capacity { cpus_milli: 2000, ..machine };
+    assert_eq!(took(&mut engine, Event::Start, two), 2);
+    assert_eq!(engine.held(), Capacity { cpus_milli: 2000, memory_bytes: 2, attempts_max: 2 });
+    let one = Capacity { attempts_max: 1, ..machine };
+    assert_eq!(took(&mut engine, Event::Tick, one), 0);
+    let ended = |number: u32| Event::Report {
+        attempt: AttemptId { node: NodeId(number), number: 1 },
+        outcome: Outcome::Succeeded(Origin::Computed),
+    };
+    assert_eq!(took(&mut engine, ended(0), one), 0, "what is still held is all that is lent");
+    assert_eq!(took(&mut engine, ended(1), one), 1);
+    assert_eq!(took(&mut engine, Event::Tick, Capacity { attempts_max: 99, ..machine }), 1, "the rest");
+}
+
+fn resources_of(cpus_milli: u32, memory_bytes: u64) -> NodeSpec {
+    NodeSpec { resources: Resources { cpus_milli, memory_bytes }, ..NodeSpec::default() }
+}

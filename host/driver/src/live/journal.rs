@@ -339,3 +339,67 @@ impl From<AttemptEnding> for Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidemill_engine::OnFailure;
+
+    use super::*;
+
+    fn entries(text: &str) -> Vec<Entry> {
+        let of = |it: &str| {
+            let (name, node) = it.split_once(' ').unwrap_or((it, "0"));
+            let node = node.parse().expect("a number");
+            let what = match name {
+                "run" => What::RunBegan,
+                "resumed" => What::RunResumed,
+                "began" => What::AttemptBegan { node, attempt: 1, deadline: None },
+                "computed" => {
+                    What::AttemptEnded { node, attempt: 1, ending: AttemptEnding::Computed, left: None }
+                }
+                "told" => What::AttemptToldToStop { node, attempt: 1, cause: Cause::Cancel, until: 9 },
+                "succeeded" => What::NodeSucceeded { node, is_reused: false },
+                other => panic!("{other}"),
+            };
+            Entry { ms: 0, at: 0, what }
+        };
+        text.split(", ").map(of).collect()
+    }
+
+    fn applied(text: &str) -> String {
+        let shape = Shape::of_nodes(2, OnFailure::FailFast);
+        let fact = |it: &Record| match it.fact {
+            Fact::RunBegan => "run".to_owned(),
+            Fact::AttemptBegan { attempt, .. } => format!("began {}", attempt.node.0),
+            Fact::AttemptEnded { attempt, .. } => format!("ended {}", attempt.node.0),
+            Fact::AttemptToldToStop { attempt, .. } => format!("told {}", attempt.node.0),
+            Fact::NodeSucceeded { node, .. } => format!("succeeded {}", node.0),
+            Fact::RunCancelled
+            | Fact::RunEnded { .. }
+            | Fact::RetryScheduled { .. }
+            | Fact::RetryDue { .. }
+            | Fact::NodeFailed { .. }
+            | Fact::NodeSkipped { .. }
+            | Fact::NodeCancelled { .. } => "other".to_owned(),
+        };
+        engine_records(&entries(text), &shape).iter().map(fact).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn an_attempt_that_nobody_ended_never_began() {
+        assert_eq!(
+            applied("run, began 0, began 1, computed 1, succeeded 1"),
+            "run, began 1, ended 1, succeeded 1"
+        );
+    }
+
+    #[test]
+    fn of_an_attempt_that_began_on_several_hosts_the_last_time_counts() {
+        assert_eq!(applied("run, began 0, resumed, began 0, computed 0"), "run, began 0, ended 0");
+    }
+
+    #[test]
+    fn an_attempt_that_was_told_to_stop_is_still_owed_its_stop() {
+        assert_eq!(applied("run, began 0, told 0"), "run, began 0, told 0");
+    }
+}
