@@ -25,7 +25,8 @@ fn whatever_it_is_asked_the_service_answers_as_its_openapi_says() {
     asks.args(["run", &format!("{}/api/v1/openapi.json", service.url)]);
     let token = service.token.as_deref().expect("an empty store gives a first token");
     asks.args(["--header", &format!("Authorization: Bearer {token}")]);
-    asks.args(["--phases", "coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1", "--workers", "2"]);
+    // One worker: several trip over a fault of CPython 3.11, whose parser is not safe from threads.
+    asks.args(["--phases", "coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1", "--workers", "1"]);
     asks.args(["--generation-database", "none", "--no-color"]);
     let output = asks.output().expect("start Schemathesis");
     let said = String::from_utf8_lossy(&output.stdout);
