@@ -206,6 +206,12 @@ fn a_pipeline_reads_a_table_of_another_without_copying_it() {
     bench.done(&["run", "second", "--start", "2024-03-05", "--wait"]);
     let rows = bench.done(&["show", "second", "--rows", "1", "--columns", "time_index"]).stdout;
     assert!(rows.contains("2024-03-05"), "{rows}");
+    // What DuckDB has changed in it is copied.
+    duckdb(&bench, &[&format!("DELETE FROM lake.\"{table}\" WHERE time_index < '2024-03-03'")]);
+    let changed = bench.json(&["run", "second", "--wait"]);
+    assert_eq!(changed["record"]["nodes"][0]["state"], "computed");
+    let rows = bench.done(&["show", "second", "--rows", "1", "--columns", "time_index"]).stdout;
+    assert!(rows.contains("2024-03-03"), "{rows}");
 }
 
 #[test]

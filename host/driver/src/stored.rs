@@ -141,7 +141,10 @@ pub(crate) fn as_it_is(spec: &SourceSpec, stored: &Arc<Manifest>, window: &Windo
     let time = stored.time_index.as_ref()?;
     let is_indexed_so = spec.time_index.as_ref().is_none_or(|it| it == time)
         && spec.identifiers.as_ref().is_none_or(|it| *it == stored.identifiers);
-    (is_whole && is_indexed_so).then(|| Arc::clone(stored))
+    // Versions of another program are not found again by their digest, and a node that adds to its table must find what
+    // it read before to see corrections: of these the copies are.
+    let is_ours = stored.parts.iter().all(|it| it.foreign.is_none());
+    (is_whole && is_indexed_so && is_ours).then(|| Arc::clone(stored))
 }
 
 /// One attempt at such a source.

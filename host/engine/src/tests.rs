@@ -7,7 +7,10 @@ mod shapes;
 use expect_test::{Expect, expect};
 
 use self::notation::transcript;
-use crate::{Capacity, Engine, NodeId, NodeSpec, Resources, RunSpec, SpecError};
+use crate::{
+    AttemptId, Capacity, Effect, Engine, Event, NodeId, NodeSpec, Origin, Outcome, Resources, RunSpec,
+    SpecError, Timestamp,
+};
 
 /// See [`notation`] for how plans and scripts are written.
 #[track_caller]
@@ -547,7 +550,7 @@ fn nothing_begins_beyond_what_is_lent_and_nothing_is_stopped_for_it() {
     let machine = Capacity { cpus_milli: 4000, memory_bytes: 4, attempts_max: 4 };
     let spec = RunSpec::new(vec![resources_of(1000, 1); 4], machine);
     let mut engine = Engine::new(spec).expect("every node fits");
-    let mut took = |engine: &mut Engine, event: Event, lent: Capacity| -> usize {
+    let took = |engine: &mut Engine, event: Event, lent: Capacity| -> usize {
         engine.lend(lent);
         let records = engine.decide(Timestamp(0), event);
         let effects = records.iter().filter_map(|it| engine.apply(it)).collect::<Vec<_>>();
