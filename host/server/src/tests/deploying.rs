@@ -222,14 +222,18 @@ fn a_pipeline_is_planned_without_being_kept() {
 }
 
 #[test]
-fn a_parameter_without_a_default_may_wait_for_a_run_that_gives_it() {
+fn a_parameter_without_a_default_may_wait_for_a_run_unless_a_source_needs_it() {
     block_on(async {
         let bench = with_task().await;
         let text = PIPELINE
             .replace("[sources", "[parameters.file]\ntype = \"string\"\n[sources")
-            .replace("data/t.csv", "{{ file }}");
+            .replace("path = \"data/t.csv\"", "path = \"data/t.csv\"\nsort = \"{{ file == 'x' }}\"");
         let open = bench.json("POST", "/api/v1/plans", &json!({"text": text})).await.json();
         assert_eq!((&open["pipeline"], &open["nodes"]), (&json!("hello"), &json!([])));
+        assert_eq!(open["sources"][0]["path"], "data/t.csv", "its files are known all the same");
+        let text = text.replace("data/t.csv", "{{ file }}");
+        let missing = bench.json("POST", "/api/v1/plans", &json!({"text": text})).await.problem();
+        assert!(missing.starts_with("422 missing-parameter"), "{missing}");
         let given = json!({"text": text, "sets": ["file=data/t.csv"]});
         let planned = bench.json("POST", "/api/v1/plans", &given).await.json();
         assert_eq!(planned["sources"][0]["path"], "data/t.csv");
