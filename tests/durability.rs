@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::checker::Checker;
 use crate::duckdb;
+use crate::kill::random;
 use crate::postgres;
 use crate::program::{Bench, repository};
 use crate::service::Service;
@@ -41,14 +42,6 @@ identity_ignore = ["day"]
 write_mode = "upsert"
 inputs = { in = "first" }
 "#;
-
-/// Steps of a fixed pseudo-random sequence (splitmix64), so that a failure repeats.
-fn random(seed: u64) -> u64 {
-    let mut it = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    it = (it ^ (it >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    it ^ (it >> 31)
-}
 
 /// A client that takes a service which is gone for granted.
 struct Caller {

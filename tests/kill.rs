@@ -7,7 +7,7 @@ use crate::limits::misbehaving;
 use crate::program::{Bench, in_state};
 
 /// Steps of a fixed pseudo-random sequence (splitmix64), so that a failure repeats.
-fn random(seed: u64) -> u64 {
+pub(crate) fn random(seed: u64) -> u64 {
     let mut it = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     it = (it ^ (it >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

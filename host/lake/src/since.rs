@@ -60,11 +60,6 @@ impl Since {
         self.latest
     }
 
-    #[must_use]
-    pub fn first(&self) -> Option<Time> {
-        self.first
-    }
-
     /// The rows that are new. A batch whose time index is missing or of another type comes back whole: whoever writes it
     /// is told.
     pub fn filter(

@@ -104,20 +104,8 @@ struct Host {
 
 impl Host {
     async fn submit(&self, id: &str, request: &RunRequest) {
-        let run = NewRun {
-            id: id.to_owned(),
-            pipeline: "test".to_owned(),
-            version: 1,
-            priority: 0,
-            created_at: 1,
-            created_by: "test".to_owned(),
-            description: String::new(),
-            labels: BTreeMap::new(),
-            idempotency_key: None,
-            request: serde_json::to_value(request).expect("only string keys"),
-            pins: BTreeMap::new(),
-            claim: Claim::Anywhere,
-        };
+        let request = serde_json::to_value(request).expect("only string keys");
+        let run = NewRun { request, ..new_run(id) };
         self.store.submit(run).await.expect("it is kept");
         self.live.look();
     }
