@@ -336,18 +336,14 @@ impl Store {
         rows.iter().map(|it| Ok((it.get(0)?, it.count(1)?))).collect()
     }
 
-    /// The record that a run has begun or ended with, and all of its journal, in order.
+    /// The record that a run has begun or ended with; `None` before that.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn history(&self, run: &str) -> Result<(Option<String>, Vec<String>), StoreError> {
+    pub async fn record(&self, run: &str) -> Result<Option<String>, StoreError> {
         let mut tx = self.read().await?;
-        let of = [text(run)];
-        let row = tx.fetch_optional("SELECT record FROM tidemill_runs WHERE id = $1", &of).await?;
-        let record = row.map_or(Ok(None), |it| it.get(0))?;
-        let rows = tx.fetch("SELECT entries FROM tidemill_journal WHERE run = $1 ORDER BY seq", &of).await?;
-        let entries = rows.iter().map(|it| it.get(0)).collect::<Result<_, _>>()?;
-        Ok((record, entries))
+        let row = tx.fetch_optional("SELECT record FROM tidemill_runs WHERE id = $1", &[text(run)]).await?;
+        row.map_or(Ok(None), |it| it.get(0))
     }
 
     /// The parts of a run's journal from one on.

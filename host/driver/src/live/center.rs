@@ -18,6 +18,7 @@ use super::LiveContext;
 use super::counts::Counters;
 use super::publish::catalog_commit;
 use super::run::{Gate, Job, LiveRun, Pending};
+use super::views::LiveLoad;
 use crate::attempt::{AttemptEnd, Shared, run_attempt};
 use crate::local::guarded;
 use crate::record::RunId;
@@ -344,12 +345,11 @@ impl Center {
         self.lock().runs.get(id).map(read)
     }
 
-    /// Runs, attempts that run, nodes that wait for room.
-    pub(super) fn load(&self) -> (usize, usize, usize) {
+    pub(super) fn load(&self) -> LiveLoad {
         let state = self.lock();
         let attempts = state.runs.values().map(LiveRun::attempts).sum();
         let ready = state.runs.values().map(|it| it.counts().ready).sum();
-        (state.runs.len(), attempts, ready)
+        LiveLoad { runs: state.runs.len(), attempts, ready }
     }
 
     /// Lets nothing begin any more, and waits until all that runs has ended and is durable, or the time is over.

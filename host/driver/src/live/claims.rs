@@ -11,7 +11,7 @@ use tidemill_plan::{Code, Digest, Problem, TableName, Work};
 use tidemill_store::{Append, Dialect, Patience, RunRow, RunStatus, Store, Wanted, Watch, append};
 use tokio::task::JoinSet;
 
-use super::journal::{Entry, What};
+use super::journal::{self, Entry, What};
 use super::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 use super::run::{Gate, LiveRun, Parts, Taken, Told};
 use super::{Live, LiveContext};
@@ -186,16 +186,13 @@ async fn prepare(
 ) -> Result<Taken, Unbegun> {
     let request: RunRequest =
         serde_json::from_value(row.request.clone()).map_err(|e| unreadable(&row.id, "request", &e))?;
-    let (record, parts) = context.store.history(&row.id).await?;
+    let record = context.store.record(&row.id).await?;
+    let parts = context.store.journal_from(&row.id, 0).await?;
     let record: Option<RunRecord> = record
         .map(|it| serde_json::from_str(&it))
         .transpose()
         .map_err(|e| unreadable(&row.id, "record", &e))?;
-    let mut entries: Vec<Entry> = Vec::new();
-    for part in &parts {
-        let part: Vec<Entry> = serde_json::from_str(part).map_err(|e| unreadable(&row.id, "journal", &e))?;
-        entries.extend(part);
-    }
+    let entries = journal::read(&parts).map_err(|e| unreadable(&row.id, "journal", &e))?;
     let deployed = deployed(context, row, &request).await?;
     // Another program may have changed tables meanwhile.
     context.tables.refresh().await?;
@@ -361,7 +358,7 @@ async fn refuse(context: &LiveContext, row: &RunRow, host: &tidemill_store::Host
         .iter()
         .map(|it| serde_json::json!({"code": it.code.0, "what": it.what, "mend": it.mend}))
         .collect();
-    let parts = context.store.history(&row.id).await.map(|(_, parts)| parts.len()).unwrap_or(0);
+    let parts = context.store.journal_from(&row.id, 0).await.map_or(0, |it| it.len());
     let part = Append {
         run: row.id.clone(),
         seq: i64::try_from(parts).unwrap_or(i64::MAX),

@@ -231,6 +231,15 @@ impl What {
     }
 }
 
+/// The entries of a journal, from its parts in their order.
+pub(crate) fn read(parts: &[String]) -> serde_json::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for part in parts {
+        entries.extend(serde_json::from_str::<Vec<Entry>>(part)?);
+    }
+    Ok(entries)
+}
+
 /// The engine's records of a journal, to be applied by whoever takes the run over. An attempt that no host reported
 /// and nobody told to stop never began: it begins anew, under the same number and with all of its time. Nothing that
 /// it wrote can have become visible, for that needs its end.

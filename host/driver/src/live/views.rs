@@ -9,7 +9,7 @@ use tidemill_store::StoreError;
 use super::Live;
 use super::counts::AttemptCounts;
 use super::fold;
-use super::journal::Entry;
+use super::journal::{self, Entry};
 use crate::record::{RunId, RunRecord};
 
 /// A run as its journal tells it.
@@ -33,8 +33,7 @@ pub struct LiveLoad {
 impl Live {
     #[must_use]
     pub fn load(&self) -> LiveLoad {
-        let (runs, attempts, ready) = self.center.load();
-        LiveLoad { runs, attempts, ready }
+        self.center.load()
     }
 
     #[must_use]
@@ -45,14 +44,16 @@ impl Live {
     /// # Errors
     /// When the store is away, or holds what this version cannot read.
     pub async fn view(&self, run: &RunId) -> Result<RunView, StoreError> {
-        let (record, parts) = self.context.store.history(&run.0).await?;
+        let record = self.context.store.record(&run.0).await?;
         let record: Option<RunRecord> =
             record.map(|it| serde_json::from_str(&it)).transpose().map_err(|e| unreadable(run, &e))?;
         let record = match record {
             // What it became is kept whole.
             Some(it) if it.ended_at.is_some() => Some(it),
             Some(mut it) => {
-                for entry in entries(run, &parts)? {
+                // It may have ended meanwhile; the journal then says that, too.
+                let parts = self.context.store.journal_from(&run.0, 0).await?;
+                for entry in journal::read(&parts).map_err(|e| unreadable(run, &e))? {
                     fold::take(&mut it, &entry);
                 }
                 Some(it)
@@ -82,13 +83,12 @@ impl Live {
     pub async fn next_transitions(&self, follower: &mut Follower) -> Result<Vec<Value>, StoreError> {
         let run = &follower.run;
         if follower.names.is_empty() {
-            let (record, _) = self.context.store.history(&run.0).await?;
-            let Some(record) = record else { return Ok(Vec::new()) };
+            let Some(record) = self.context.store.record(&run.0).await? else { return Ok(Vec::new()) };
             let record: RunRecord = serde_json::from_str(&record).map_err(|e| unreadable(run, &e))?;
             follower.names = record.nodes.into_iter().map(|it| it.node).collect();
         }
         let parts = self.context.store.journal_from(&run.0, follower.seq).await?;
-        let entries = entries(run, &parts)?;
+        let entries = journal::read(&parts).map_err(|e| unreadable(run, &e))?;
         follower.seq += i64::try_from(parts.len()).expect("a journal has fewer parts than i64 has numbers");
         Ok(entries.into_iter().map(|it| named(it, &follower.names)).collect())
     }
@@ -119,15 +119,6 @@ fn named(entry: Entry, names: &[String]) -> Value {
         }
     }
     value
-}
-
-fn entries(run: &RunId, parts: &[String]) -> Result<Vec<Entry>, StoreError> {
-    let mut entries = Vec::new();
-    for part in parts {
-        let part: Vec<Entry> = serde_json::from_str(part).map_err(|e| unreadable(run, &e))?;
-        entries.extend(part);
-    }
-    Ok(entries)
 }
 
 fn unreadable(run: &RunId, error: &serde_json::Error) -> StoreError {

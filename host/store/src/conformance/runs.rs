@@ -65,7 +65,8 @@ pub(super) async fn a_run_is_kept_claimed_journalled_and_ended(place: Place) {
     assert_eq!(run.summary, Some(json!({"succeeded": 1})));
     assert_eq!(run.request, json!({"set": {"alpha": 1e-4}}));
     assert_eq!(run.labels["desk"], "rates");
-    let (record, entries) = store.history("r1").await.unwrap();
+    let record = store.record("r1").await.unwrap();
+    let entries = store.journal_from("r1", 0).await.unwrap();
     assert_eq!((record.as_deref(), entries.join("")), (Some("{}"), "[0][1]".to_owned()));
     store.close().await;
 }
