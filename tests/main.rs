@@ -15,11 +15,14 @@ mod proofs;
 mod readme;
 mod reuse;
 mod service;
+mod service_bucket;
 mod service_runs;
 mod service_tables;
 mod sources;
 mod sweeps;
 
+#[path = "support/bucket.rs"]
+mod bucket;
 #[path = "support/duckdb.rs"]
 mod duckdb;
 #[path = "support/postgres.rs"]

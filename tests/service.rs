@@ -17,9 +17,14 @@ pub(crate) struct Service {
 impl Service {
     /// Starts a service on a folder's `tidemill-data`.
     pub(crate) fn start(bench: &Bench, more: &[&str]) -> Self {
+        Self::start_in(bench, more, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_in(bench: &Bench, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let is_first = !bench.path("tidemill-data").exists();
         let mut command = bench.command(&[&["serve"], more].concat());
-        command.env("TIDEMILL_LISTEN", "127.0.0.1:0");
+        command.env("TIDEMILL_LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
         let log = std::fs::File::create(bench.path("serve.log")).expect("create a log file");
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("start tidemill");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();

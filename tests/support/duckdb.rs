@@ -9,7 +9,7 @@ import glob, json, os, sys, duckdb
 packages = os.path.dirname(os.path.dirname(duckdb.__file__))
 def connect():
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    for name in ("ducklake", "sqlite_scanner", "postgres_scanner"):
+    for name in ("ducklake", "httpfs", "sqlite_scanner", "postgres_scanner"):
         (path,) = glob.glob(f"{packages}/duckdb_extension_{name}/extensions/*/{name}.duckdb_extension")
         connection.execute(f"LOAD '{path}'")
     return connection

@@ -7,11 +7,12 @@ use crate::python::Environment;
 
 /// Extensions fit only the DuckDB of their own version.
 const VERSION: &str = "1.5.5";
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "duckdb",
     "duckdb-extension-ducklake",
     "duckdb-extension-sqlite-scanner",
     "duckdb-extension-postgres-scanner",
+    "duckdb-extension-httpfs",
 ];
 /// In the repository; `tests/support/duckdb.rs` looks for it there.
 const FOLDER: &str = "target/duckdb";

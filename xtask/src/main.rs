@@ -9,6 +9,7 @@ mod checkout;
 mod components;
 mod demo;
 mod duckdb;
+mod moto;
 mod program;
 mod python;
 mod schemathesis;

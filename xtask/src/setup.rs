@@ -3,6 +3,7 @@
 use crate::browser;
 use crate::checkout::Checkout;
 use crate::duckdb;
+use crate::moto;
 use crate::program::{Program, is_installed};
 use crate::schemathesis;
 use crate::wasm_toolchain::{self, WasmToolchain};
@@ -36,5 +37,6 @@ pub(crate) fn setup_tests(checkout: &Checkout) -> anyhow::Result<()> {
     }
     browser::install(checkout.root())?;
     duckdb::install(checkout.root())?;
-    schemathesis::install(checkout.root())
+    schemathesis::install(checkout.root())?;
+    moto::install(checkout.root())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tidemill_driver::RunRecord;
 use tidemill_plan::{Code, Problem, Time};
-use tidemill_server::wire::{AddNote, NoteOnRun, RetryRun, Run, RunDetail, StateOfRun};
+use tidemill_server::wire::{AddNote, NoteOnRun, RetryRun, Run, RunDetail, SingleProblem, StateOfRun};
 
 use crate::args::{ExportArgs, ExportFormat, NoteArgs, RetryArgs, RunsListArgs, RunsShowArgs, StateFilter};
 use crate::client::Client;
@@ -145,14 +145,22 @@ pub(crate) fn show(args: &RunsShowArgs, client: &Client) -> anyhow::Result<Endin
         let record: RunRecord = serde_json::from_value(record)?;
         runs::print_record(&record)?;
     }
+    for (node, it) in &found.troubles {
+        let wait = format!("node `{node}` waits, and goes on by itself when this is mended:");
+        print_problem(&[wait], it)?;
+    }
     for it in &run.problems {
-        let mend = it.detail.as_ref().map(|it| format!("  to mend: {it}"));
-        let mut lines = vec![String::new(), format!("error[{}]: {}", it.code, it.title)];
-        lines.extend(mend);
-        table_view::print_lines(&lines)?;
+        print_problem(&[], it)?;
     }
     print_notes(&found.notes)?;
     Ok(Ending::Done)
+}
+
+fn print_problem(before: &[String], it: &SingleProblem) -> anyhow::Result<()> {
+    let mend = it.detail.as_ref().map(|it| format!("  to mend: {it}"));
+    let error = format!("error[{}]: {}", it.code, it.title);
+    let lines = std::iter::once(String::new()).chain(before.iter().cloned()).chain([error]).chain(mend);
+    table_view::print_lines(&lines.collect::<Vec<_>>())
 }
 
 fn print_notes(notes: &[NoteOnRun]) -> anyhow::Result<()> {

@@ -4,6 +4,10 @@ use tidemill_lake::{LakeError, SourceError};
 use tidemill_plan::{Code, Problem};
 use tidemill_sandbox::{Failure, Fault, SandboxError};
 
+/// What keeps an attempt from going on that is no fault of its task: a disk, a bucket, the store.
+const OF_HOST: [&str; 6] =
+    ["disk-full", "lake-io", "lake-not-writable", "store-busy", "store-not-writable", "store-unreachable"];
+
 /// Why an attempt failed: what, where, how to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeFailure {
@@ -27,6 +31,12 @@ impl NodeFailure {
             mend: "raise the node's `timeout`, or make the task do less".to_owned(),
             retryable: true,
         }
+    }
+
+    /// Whether the machine or what it depends on is in trouble: that says nothing of the task, and goes away by itself or
+    /// is mended by an operator.
+    pub(crate) fn is_of_host(&self) -> bool {
+        OF_HOST.contains(&self.code.0)
     }
 
     pub(crate) fn into_fault(self) -> Fault {

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value as Json;
 use tidemill_lake::{
-    CatalogColumn, ForeignTable, KeyProgress, Lake, LakeError, Manifest, Manifests, Options, open_foreign,
+    CatalogColumn, ForeignTable, Home, KeyProgress, Lake, LakeError, Manifest, Manifests, Options,
+    open_foreign,
 };
 use tidemill_plan::{Digest, TableName, Window, WriteMode};
 use tidemill_store::{
@@ -43,7 +44,7 @@ pub struct LiveTables {
 struct Inner {
     store: Store,
     runtime: Handle,
-    root: PathBuf,
+    home: Home,
     foreign_bytes_max: u64,
     known: Mutex<Known>,
 }
@@ -61,19 +62,17 @@ struct Known {
 impl LiveTables {
     /// `runtime` runs the store's queries while threads of others wait for them.
     #[must_use]
-    pub fn new(store: Store, runtime: Handle, root: &Path, options: &Options) -> Self {
+    pub fn new(store: Store, runtime: Handle, home: Home, options: &Options) -> Self {
         let known = Mutex::new(Known::default());
         let foreign_bytes_max = options.foreign_bytes_max;
-        let inner = Inner { store, runtime, root: root.to_path_buf(), foreign_bytes_max, known };
+        let inner = Inner { store, runtime, home, foreign_bytes_max, known };
         Self { inner: Arc::new(inner) }
     }
 
     /// The lake of these tables.
-    ///
-    /// # Errors
-    /// When its folder cannot be made.
-    pub fn lake(&self, options: Options) -> Result<Lake, LakeError> {
-        Lake::catalogued(&self.inner.root, Arc::new(self.clone()), options)
+    #[must_use]
+    pub fn lake(&self, options: Options) -> Lake {
+        Lake::catalogued(&self.inner.home, Arc::new(self.clone()), options)
     }
 
     #[must_use]
@@ -135,11 +134,11 @@ impl LiveTables {
     /// `snapshot-expired`; and when another program has changed the table in a way that is not understood.
     pub async fn manifest(&self, version: TableVersion) -> Result<Manifest, LakeError> {
         match &version.state {
-            TableState::Ours(_) => manifest_of(&version, &self.inner.root, self.inner.foreign_bytes_max),
+            TableState::Ours(_) => manifest_of(&version, &self.inner.home, self.inner.foreign_bytes_max),
             TableState::Foreign(_) => {
-                let (root, bytes_max) = (self.inner.root.clone(), self.inner.foreign_bytes_max);
+                let (home, bytes_max) = (self.inner.home.clone(), self.inner.foreign_bytes_max);
                 let table = version.name.clone();
-                let reading = tokio::task::spawn_blocking(move || manifest_of(&version, &root, bytes_max));
+                let reading = tokio::task::spawn_blocking(move || manifest_of(&version, &home, bytes_max));
                 reading.await.map_err(|e| LakeError::Foreign { table, cause: e.to_string() })?
             }
         }
@@ -352,7 +351,7 @@ fn lake_column(it: &TableColumn) -> CatalogColumn {
 /// `snapshot-expired`; and when another program has changed the table in a way that is not understood.
 pub fn manifest_of(
     version: &TableVersion,
-    root: &Path,
+    home: &Home,
     foreign_bytes_max: u64,
 ) -> Result<Manifest, LakeError> {
     let table = &version.name;
@@ -365,7 +364,7 @@ pub fn manifest_of(
         }
         TableState::Foreign(foreign) => {
             let foreign = foreign_table(version, foreign)?;
-            open_foreign(root, foreign, foreign_bytes_max)
+            open_foreign(home, foreign, foreign_bytes_max)
         }
     }
 }

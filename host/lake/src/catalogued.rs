@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tidemill_plan::TableName;
+use tokio::runtime::Handle;
 
+use crate::bucket::Bucket;
 use crate::cache::Cache;
-use crate::files::Disk;
+use crate::files::{Disk, Files};
 use crate::lake::{Inner, Place};
 use crate::manifest::is_part_file;
 use crate::{Lake, LakeError, Manifest, Options};
@@ -32,19 +34,51 @@ pub struct Orphan {
     pub bytes: u64,
 }
 
+/// Where the tables of a catalogue lie: a folder, or a part of a bucket. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Home {
+    root: PathBuf,
+    pub(crate) files: Arc<dyn Files>,
+}
+
+impl Home {
+    /// A folder, or `s3://BUCKET/PREFIX`, which is asked whether it answers. `runtime` carries the requests to a bucket.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, the address is none, or the bucket does not answer.
+    pub fn open(address: &str, runtime: Handle) -> Result<Self, LakeError> {
+        if !address.contains("://") {
+            return Self::folder(Path::new(address));
+        }
+        let (root, bucket) = (PathBuf::from(address.trim_end_matches('/')), Bucket::open(address, runtime)?);
+        bucket.check(&root)?;
+        Ok(Self { root, files: Arc::new(bucket) })
+    }
+
+    /// A folder, which is made when absent.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(path: &Path) -> Result<Self, LakeError> {
+        let made = fs::create_dir_all(path.join(SCHEMA_FOLDER)).and_then(|()| path.canonicalize());
+        Ok(Self { root: made.map_err(|e| LakeError::io("create", path, e))?, files: Arc::new(Disk) })
+    }
+
+    /// An absolute path, or the address of a bucket: other programs find the files by it, wherever they are started.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
 impl Lake {
-    /// Opens the folder in which a catalogue's tables lie; it is made when absent. Several processes may.
-    pub fn catalogued(
-        root: &Path,
-        manifests: Arc<dyn Manifests>,
-        options: Options,
-    ) -> Result<Self, LakeError> {
-        let folder = root.join(SCHEMA_FOLDER);
-        fs::create_dir_all(&folder).map_err(|e| LakeError::io("create", &folder, e))?;
+    /// The tables of a catalogue. Several processes may write there.
+    #[must_use]
+    pub fn catalogued(home: &Home, manifests: Arc<dyn Manifests>, options: Options) -> Self {
         let cache = Cache::new(&options);
-        let place = Place::Catalogued { root: root.to_path_buf(), manifests };
-        let commits = Mutex::new(());
-        Ok(Self { inner: Arc::new(Inner { place, options, cache, files: Arc::new(Disk), commits }) })
+        let place = Place::Catalogued { root: home.root.clone(), manifests };
+        let (files, commits) = (Arc::clone(&home.files), Mutex::new(()));
+        Self { inner: Arc::new(Inner { place, options, cache, files, commits }) }
     }
 
     /// Takes away the files of a version that was never committed, or no longer counts; those that `kept` has too stay.
@@ -64,7 +98,7 @@ impl Lake {
     /// The folders in which tables of a catalogue lie, by table; empty for other lakes.
     pub fn table_folders(&self) -> Result<Vec<TableName>, LakeError> {
         let Place::Catalogued { root, .. } = &self.inner.place else { return Ok(Vec::new()) };
-        let names = crate::lake::names_in(&root.join(SCHEMA_FOLDER))?;
+        let names = self.folders_in(&root.join(SCHEMA_FOLDER))?;
         let mut names: Vec<TableName> = names.into_iter().map(TableName).collect();
         names.retain(|it| crate::lake::check_name(it).is_ok());
         names.sort();
@@ -77,19 +111,13 @@ impl Lake {
         let Place::Catalogued { root, .. } = &self.inner.place else { return Ok(Vec::new()) };
         crate::lake::check_name(table)?;
         let folder = folder_of(root, table);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(LakeError::io("read", &folder, e)),
-        };
+        let listed = self.inner.files.files_in(&folder).map_err(|e| LakeError::io("read", &folder, e))?;
         let mut idle = Vec::new();
-        for entry in entries.flatten() {
-            // Gone since it was listed.
-            let Ok(about) = entry.metadata() else { continue };
-            let age = about.modified().ok().and_then(|it| SystemTime::now().duration_since(it).ok());
+        for it in listed {
+            let age = it.modified.and_then(|it| SystemTime::now().duration_since(it).ok());
             // A file from the future is young.
-            if about.is_file() && age.is_some_and(|it| it >= grace) {
-                idle.push(Orphan { path: entry.path(), bytes: about.len() });
+            if age.is_some_and(|it| it >= grace) {
+                idle.push(Orphan { path: it.path, bytes: it.bytes });
             }
         }
         idle.sort_by(|a, b| a.path.cmp(&b.path));
@@ -103,7 +131,7 @@ impl Lake {
         let home = root.join(SCHEMA_FOLDER);
         let mut bytes = 0;
         for path in paths.iter().filter(|it| it.starts_with(&home) && is_plain(it)) {
-            let length = fs::metadata(path).map_or(0, |it| it.len());
+            let length = self.inner.files.length(path).unwrap_or(0);
             match self.inner.files.remove(path) {
                 Ok(()) => bytes += length,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -117,6 +145,11 @@ impl Lake {
 /// Without a step upwards.
 fn is_plain(path: &Path) -> bool {
     path.components().all(|it| !matches!(it, std::path::Component::ParentDir))
+}
+
+/// Where a file of a table lies that is named as the catalogue names it: within the table's folder, or absolutely.
+pub(crate) fn file_of(folder: &Path, file: &str) -> PathBuf {
+    if file.contains("://") { PathBuf::from(file) } else { folder.join(file) }
 }
 
 /// Where the files of a table lie.

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 use tidemill_plan::WriteMode;
 
-use crate::files::{Disk, Files, NewFile};
+use crate::decode::Input;
+use crate::files::{Disk, Files, Listed, NewFile};
 use crate::fixture::*;
 use crate::{Access, Lake, LakeError, Options, ReadOptions};
 
@@ -39,8 +40,8 @@ impl Write for FillingFile {
 }
 
 impl NewFile for FillingFile {
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
+    fn close(&mut self, is_forced: bool) -> io::Result<()> {
+        self.0.close(is_forced)
     }
 }
 
@@ -63,6 +64,26 @@ impl Files for Filling {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         Disk.sync_folder(path)
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> io::Result<Input> {
+        Disk.open(path, bytes)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<bytes::Bytes> {
+        Disk.read(path)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Disk.length(path)
+    }
+
+    fn files_in(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        Disk.files_in(folder)
+    }
+
+    fn folders_in(&self, folder: &Path) -> io::Result<Vec<String>> {
+        Disk.folders_in(folder)
     }
 }
 

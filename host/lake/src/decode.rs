@@ -1,6 +1,8 @@
 //! Decodes blocks from the Parquet files of a table.
 
 use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +18,14 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
+use tidemill_plan::TableName;
+
+use crate::LakeError;
+use crate::bucket::Object;
+use crate::files::Files;
 
 /// Up to here a file is read in one go rather than page by page.
-const WHOLE_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const WHOLE_BYTES_MAX: u64 = 4 << 20;
 
 /// An open part. It stays readable when another process removes its name.
 #[derive(Debug)]
@@ -30,10 +37,36 @@ pub(crate) struct PartReader {
     ids: Option<Arc<Vec<i64>>>,
 }
 
+/// What a part is read from.
 #[derive(Debug)]
-enum Input {
+pub(crate) enum Input {
     Whole(Bytes),
     File(File),
+    Object(Object),
+}
+
+/// Why a block cannot be had.
+#[derive(Debug)]
+pub(crate) enum Undecoded {
+    /// The file does not hold what was written.
+    Damaged(String),
+    /// It may hold it, and could not be read.
+    Unread(io::Error),
+}
+
+impl Undecoded {
+    pub(crate) fn of(self, table: &TableName, part: &str, path: &Path) -> LakeError {
+        match self {
+            Self::Damaged(cause) => LakeError::Damaged { table: table.clone(), part: part.to_owned(), cause },
+            Self::Unread(cause) => LakeError::io("read", path, cause),
+        }
+    }
+}
+
+impl From<String> for Undecoded {
+    fn from(cause: String) -> Self {
+        Self::Damaged(cause)
+    }
 }
 
 /// Rows of one block: [from, to).
@@ -44,13 +77,13 @@ pub(crate) struct Rows {
 }
 
 impl PartReader {
-    pub(crate) fn open(path: &Path, bytes: u64, ids: Option<Arc<Vec<i64>>>) -> std::io::Result<Self> {
-        let input = if bytes <= WHOLE_BYTES_MAX {
-            Input::Whole(std::fs::read(path)?.into())
-        } else {
-            Input::File(File::open(path)?)
-        };
-        Ok(Self { input, metadata: None, ids })
+    pub(crate) fn open(
+        files: &dyn Files,
+        path: &Path,
+        bytes: u64,
+        ids: Option<Arc<Vec<i64>>>,
+    ) -> io::Result<Self> {
+        Ok(Self { input: files.open(path, bytes)?, metadata: None, ids })
     }
 
     /// Rows `rows` of row group `group`, columns `columns` (positions in the table) in this order, as `schema`.
@@ -60,9 +93,19 @@ impl PartReader {
         rows: Rows,
         columns: &[usize],
         schema: &SchemaRef,
-    ) -> Result<RecordBatch, String> {
+    ) -> Result<RecordBatch, Undecoded> {
         // A damaged file must not stop the host, and the decoder asserts what it cannot check.
-        guarded(|| self.decode_unguarded(group, rows, columns, schema))
+        let decoded = guarded(|| self.decode_unguarded(group, rows, columns, schema));
+        decoded.map_err(|e| self.cause(e))
+    }
+
+    /// A decoder tells what it could not read as if it could not be decoded.
+    fn cause(&self, told: String) -> Undecoded {
+        let unread = match &self.input {
+            Input::Whole(_) | Input::File(_) => None,
+            Input::Object(object) => object.failure(),
+        };
+        unread.map_or(Undecoded::Damaged(told), Undecoded::Unread)
     }
 
     fn decode_unguarded(
@@ -110,15 +153,16 @@ impl PartReader {
     }
 
     /// All of a column of a row group, by its place in the file.
-    pub(crate) fn column(&mut self, group: usize, place: usize) -> Result<ArrayRef, String> {
-        guarded(|| {
+    pub(crate) fn column(&mut self, group: usize, place: usize) -> Result<ArrayRef, Undecoded> {
+        let read = guarded(|| {
             let rows = self.metadata().map_err(|e| e.to_string())?.metadata().row_group(group).num_rows();
             let rows = Rows { from: 0, to: usize::try_from(rows).unwrap_or(0) };
             let decoder = self.decoder(group, rows, &[place]).map_err(|e| e.to_string())?;
             let batches: Vec<RecordBatch> = decoder.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
             let arrays: Vec<_> = batches.iter().map(|it| it.column(0).as_ref()).collect();
             concat(&arrays).map_err(|e| e.to_string())
-        })
+        });
+        read.map_err(|e| self.cause(e))
     }
 
     /// Where each of the columns stands in the file.
@@ -139,10 +183,21 @@ impl PartReader {
         Ok(columns.iter().zip(schema.fields()).map(place).collect())
     }
 
-    pub(crate) fn metadata(&mut self) -> Result<ArrowReaderMetadata, ParquetError> {
+    /// What the file says of itself.
+    pub(crate) fn about(&mut self) -> Result<ArrowReaderMetadata, Undecoded> {
+        self.metadata().map_err(|e| self.cause(e.to_string()))
+    }
+
+    fn metadata(&mut self) -> Result<ArrowReaderMetadata, ParquetError> {
         match &self.input {
             Input::Whole(bytes) => metadata_of(bytes, &mut self.metadata),
             Input::File(file) => metadata_of(file, &mut self.metadata),
+            Input::Object(object) => {
+                if self.metadata.is_none() {
+                    object.fetch_tail()?;
+                }
+                metadata_of(object, &mut self.metadata)
+            }
         }
     }
 
@@ -152,10 +207,30 @@ impl PartReader {
         rows: Rows,
         columns: &[usize],
     ) -> Result<ParquetRecordBatchReader, ParquetError> {
+        self.fetch(group, columns)?;
         match &self.input {
             Input::Whole(bytes) => decoder_of(bytes.clone(), &mut self.metadata, group, rows, columns),
             Input::File(file) => decoder_of(file.try_clone()?, &mut self.metadata, group, rows, columns),
+            Input::Object(object) => decoder_of(object.clone(), &mut self.metadata, group, rows, columns),
         }
+    }
+
+    /// From a bucket, columns come in few requests rather than page by page.
+    fn fetch(&mut self, group: usize, columns: &[usize]) -> Result<(), ParquetError> {
+        let Input::Object(object) = &self.input else { return Ok(()) };
+        let object = object.clone();
+        let metadata = self.metadata()?;
+        let Some(about) = metadata.metadata().row_groups().get(group) else { return Ok(()) };
+        let of_leaf = |leaf: usize| metadata.parquet_schema().get_column_root_idx(leaf);
+        let leaves = (0..about.num_columns()).filter(|it| columns.contains(&of_leaf(*it)));
+        let ranges: Vec<Range<u64>> = leaves
+            .map(|it| {
+                let (start, length) = about.column(it).byte_range();
+                start..start + length
+            })
+            .collect();
+        object.fetch(&ranges)?;
+        Ok(())
     }
 }
 

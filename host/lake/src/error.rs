@@ -20,6 +20,8 @@ pub enum LakeError {
     Locked { root: PathBuf, holder: Option<Holder> },
     #[error("`{}` has format {found}, and this program reads up to {supported}", path.display())]
     Newer { path: PathBuf, found: u32, supported: u32 },
+    #[error("`{address}` is no place for a lake: {cause}")]
+    BadAddress { address: String, cause: String },
     #[error("there is no lake at `{}`", root.display())]
     Missing { root: PathBuf },
     #[error("`{}` is not a lake's version file: {cause}", path.display())]
@@ -93,6 +95,7 @@ impl LakeError {
             Self::Locked { .. } => Code("lake-locked"),
             Self::Newer { .. } => Code("lake-newer"),
             Self::Missing { .. } => Code("lake-missing"),
+            Self::BadAddress { .. } => Code("lake-address"),
             Self::VersionUnreadable { .. } => Code("lake-version-unreadable"),
             Self::OpenedForReading { .. } => Code("lake-opened-for-reading"),
             Self::DiskFull { .. } => Code("disk-full"),
@@ -128,6 +131,7 @@ impl LakeError {
         match self {
             Self::Locked { .. } => "wait until it ends, or give this run a lake of its own with `--lake`".into(),
             Self::Newer { .. } => "use the newer tidemill that wrote it, or another lake folder".into(),
+            Self::BadAddress { .. } => "write a folder, or `s3://BUCKET/PREFIX`, whose credentials and endpoint the variables `AWS_…` name".into(),
             Self::Missing { .. } => "name the folder with `--lake`, or run a pipeline first".into(),
             Self::VersionUnreadable { path, .. } => {
                 format!("restore `{}`, or use another lake folder", path.display())
@@ -139,6 +143,10 @@ impl LakeError {
             }
             Self::NotWritable { path, .. } => {
                 format!("give yourself write access to `{}`, or use another lake folder", path.display())
+            }
+            Self::Io { path, .. } if path.display().to_string().contains("://") => {
+                "see that the object store answers, and that the credentials in `AWS_…` may read and write there; runs of a service go on by themselves"
+                    .into()
             }
             Self::Io { path, .. } => format!("look at `{}` and its disk, then run again", path.display()),
             Self::ManifestUnreadable { path, .. } => {

@@ -14,9 +14,11 @@ use tidemill_plan::{Digest, TableName, WriteMode};
 
 use crate::blocks::{Blocks, bytes_of};
 use crate::cache::Decoded;
-use crate::decode::{PartReader, Rows, guarded};
+use crate::catalogued::{Home, file_of};
+use crate::decode::{PartReader, Rows, Undecoded, guarded};
 use crate::digest::ContentDigest;
 use crate::ducklake::{CatalogColumn, root_ids, type_from_text};
+use crate::files::Files;
 use crate::index::{Index, IndexCheck};
 use crate::manifest::{CatalogState, ForeignPart, Manifest, Part, Provenance, TimeRange};
 use crate::{Lake, LakeError, WindowFolder};
@@ -43,7 +45,7 @@ pub struct ForeignTable {
 }
 
 /// Reads the table once, and describes it as if it had been written here: the snapshot is the digest of its content.
-pub fn open_foreign(root: &Path, foreign: ForeignTable, bytes_max: u64) -> Result<Manifest, LakeError> {
+pub fn open_foreign(home: &Home, foreign: ForeignTable, bytes_max: u64) -> Result<Manifest, LakeError> {
     let ForeignTable { table, version, as_of, columns, column_id_next, files, like } = foreign;
     let schema = schema_of(&table, &columns, like.as_ref())?;
     let (time_index, identifiers) =
@@ -92,7 +94,7 @@ pub fn open_foreign(root: &Path, foreign: ForeignTable, bytes_max: u64) -> Resul
         time_index,
         identifiers,
     };
-    let rows = load_at(root, &manifest, bytes_max)?;
+    let rows = load_at(home.root(), home.files.as_ref(), &manifest, bytes_max)?;
     describe(&mut manifest, &rows)?;
     Ok(manifest)
 }
@@ -118,27 +120,31 @@ fn describe(manifest: &mut Manifest, rows: &Decoded) -> Result<(), LakeError> {
 /// The rows of a table of which another program wrote at least a part, sorted by its index.
 pub(crate) fn load(lake: &Lake, manifest: &Manifest) -> Result<Arc<Decoded>, LakeError> {
     let root = lake.root().expect("a lake in memory has no files");
-    load_at(root, manifest, lake.inner.options.foreign_bytes_max).map(Arc::new)
+    load_at(root, lake.inner.files.as_ref(), manifest, lake.inner.options.foreign_bytes_max).map(Arc::new)
 }
 
-fn load_at(root: &Path, manifest: &Manifest, bytes_max: u64) -> Result<Decoded, LakeError> {
+fn load_at(
+    root: &Path,
+    files: &dyn Files,
+    manifest: &Manifest,
+    bytes_max: u64,
+) -> Result<Decoded, LakeError> {
     let table = &manifest.table;
     let mut batches = Vec::new();
     let mut bytes = 0;
     for part in &manifest.parts {
-        let path = manifest.folder(root).join(&part.file);
-        let damaged =
-            |cause: String| LakeError::Damaged { table: table.clone(), part: part.file.clone(), cause };
+        let path = file_of(&manifest.folder(root), &part.file);
+        let failed = |e: Undecoded| e.of(table, &part.file, &path);
         let ids = root_ids(manifest).map(Arc::new);
         let mut reader =
-            PartReader::open(&path, part.bytes, ids).map_err(|e| LakeError::io("read", &path, e))?;
-        let metadata = reader.metadata().map_err(|e| damaged(e.to_string()))?;
+            PartReader::open(files, &path, part.bytes, ids).map_err(|e| LakeError::io("read", &path, e))?;
+        let metadata = reader.about().map_err(failed)?;
         let groups: Vec<_> = metadata.metadata().row_groups().to_vec();
         bytes += groups.iter().map(|it| u64::try_from(it.total_byte_size()).unwrap_or(0)).sum::<u64>();
         if bytes > bytes_max {
             return Err(LakeError::ForeignTooLarge { table: table.clone(), bytes, max: bytes_max });
         }
-        let gone = gone_rows(part.foreign.as_ref())?;
+        let gone = gone_rows(files, part.foreign.as_ref())?;
         let as_of = part.foreign.as_ref().map_or(i64::MAX, |it| it.as_of);
         let columns: Vec<usize> = (0..manifest.schema.fields().len()).collect();
         let fields = metadata.parquet_schema().root_schema().get_fields();
@@ -147,10 +153,10 @@ fn load_at(root: &Path, manifest: &Manifest, bytes_max: u64) -> Result<Decoded, 
         for (group, about) in groups.iter().enumerate() {
             let rows = usize::try_from(about.num_rows()).unwrap_or(0);
             let batch = reader.decode(group, Rows { from: 0, to: rows }, &columns, &manifest.schema);
-            let batch = batch.map_err(damaged)?;
-            let by = later.map(|it| reader.column(group, it).map_err(damaged)).transpose()?;
+            let batch = batch.map_err(failed)?;
+            let by = later.map(|it| reader.column(group, it).map_err(failed)).transpose()?;
             let kept = kept(first, rows as u64, &gone, by.as_ref(), as_of);
-            batches.push(filter_record_batch(&batch, &kept).map_err(|e| damaged(e.to_string()))?);
+            batches.push(filter_record_batch(&batch, &kept).map_err(|e| failed(e.to_string().into()))?);
             first += rows as u64;
         }
     }
@@ -181,11 +187,12 @@ fn sorted(manifest: &Manifest, rows: RecordBatch) -> Result<RecordBatch, LakeErr
 }
 
 /// Which rows of a file are gone, by their number in it.
-fn gone_rows(foreign: Option<&ForeignPart>) -> Result<Vec<u64>, LakeError> {
+fn gone_rows(files: &dyn Files, foreign: Option<&ForeignPart>) -> Result<Vec<u64>, LakeError> {
     let mut gone = Vec::new();
     let as_of = foreign.map_or(i64::MAX, |it| it.as_of);
     for path in foreign.iter().flat_map(|it| &it.deletes) {
-        let file = std::fs::File::open(path).map_err(|e| LakeError::io("read", path, e))?;
+        let unread = |e| LakeError::io("read", path, e);
+        let file = files.read(path).map_err(unread)?;
         let read = guarded(|| {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
             let mut found = Vec::new();

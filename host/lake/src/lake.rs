@@ -49,6 +49,7 @@ pub(crate) enum Place {
     Memory(Mutex<BTreeMap<(WindowFolder, TableName), InMemory>>),
     /// Files only: which of them are a table is known elsewhere.
     Catalogued {
+        /// A folder, or an address such as `s3://bucket/prefix`.
         root: PathBuf,
         manifests: Arc<dyn Manifests>,
     },
@@ -179,9 +180,9 @@ impl Lake {
             Place::Folder { root, .. } => root,
         };
         let mut entries = Vec::new();
-        for window in names_in(root)? {
+        for window in self.folders_in(root)? {
             let Ok(folder) = window.parse::<WindowFolder>() else { continue };
-            for name in names_in(&root.join(&window))? {
+            for name in self.folders_in(&root.join(&window))? {
                 let name = TableName(name);
                 let state = match self.manifest(&folder, &name) {
                     // Without manifest it is not a table: an attempt is under way, or crashed.
@@ -194,6 +195,10 @@ impl Lake {
         }
         entries.sort_by(|a, b| (a.window, &a.name).cmp(&(b.window, &b.name)));
         Ok(entries)
+    }
+
+    pub(crate) fn folders_in(&self, folder: &Path) -> Result<Vec<String>, LakeError> {
+        self.inner.files.folders_in(folder).map_err(|e| LakeError::io("read", folder, e))
     }
 
     /// Removes a table; false when there was none. The manifest goes first, so that a crash leaves no half table.
@@ -334,7 +339,8 @@ fn write_whole(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<(), LakeE
     let unfinished = path.with_extension("json.unfinished");
     fs::remove_file(&unfinished).ok();
     let mut file = files.create_new(&unfinished).map_err(|e| LakeError::io("create", &unfinished, e))?;
-    file.write_all(bytes).map_err(|e| LakeError::io("write", &unfinished, e))?;
+    let written = file.write_all(bytes).and_then(|()| file.close(false));
+    written.map_err(|e| LakeError::io("write", &unfinished, e))?;
     files.rename(&unfinished, path).map_err(|e| LakeError::io("rename", path, e))
 }
 
@@ -373,16 +379,4 @@ fn check_parts(root: &Path, manifest: &Manifest) -> Result<(), LakeError> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, LakeError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        // A file, or removed since it was listed.
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(e) => return Err(LakeError::io("read", folder, e)),
-    };
-    Ok(entries.flatten().filter_map(|it| it.file_name().into_string().ok()).collect())
 }

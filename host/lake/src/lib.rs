@@ -12,6 +12,7 @@
 //! ```
 
 mod blocks;
+mod bucket;
 mod cache;
 mod catalogued;
 mod compaction;
@@ -55,7 +56,7 @@ mod crash;
 mod fixture;
 
 pub use cache::CacheUse;
-pub use catalogued::{Manifests, Orphan};
+pub use catalogued::{Home, Manifests, Orphan};
 pub use compare::{
     ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
     compare_within, first_change,

@@ -306,7 +306,7 @@ impl Output {
             std::fs::remove_file(&unfinished).or_else(ignore_missing)?;
             let mut file = files.create_new(&unfinished)?;
             file.write_all(&manifest.to_json())?;
-            if force { file.sync() } else { Ok(()) }
+            file.close(force)
         };
         let committed = written().map_err(|e| LakeError::io("write", &unfinished, e)).and_then(|()| {
             let _commit = self.lake.lock_commits();

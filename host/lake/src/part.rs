@@ -225,9 +225,8 @@ impl Parts {
         let file = open.writer.inner_mut();
         file.flush().map_err(|e| LakeError::io("write", &open.path, e))?;
         let bytes_before: u64 = self.done.iter().map(|it| it.bytes).sum();
-        if force.applies(bytes_before + bytes) {
-            file.inner.get_mut().sync().map_err(|e| LakeError::io("write", &open.path, e))?;
-        }
+        let closed = file.inner.get_mut().close(force.applies(bytes_before + bytes));
+        closed.map_err(|e| LakeError::io("write", &open.path, e))?;
         let statistics = (self.reader == Reader::Anybody)
             .then(|| statistics::of_file(&metadata, &self.schema, &open.nans, file.footer_bytes()));
         self.done.push(Part { file: open.file, bytes, blocks: open.blocks, statistics, foreign: None });

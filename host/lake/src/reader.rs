@@ -3,6 +3,7 @@
 //! Batches end where blocks end, and inside a block at multiples of `batch_rows_max` from its start. So a task sees the
 //! same batches whether a table comes from disk or from the cache, and at every run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,7 +11,8 @@ use arrow::datatypes::SchemaRef;
 use tidemill_plan::{Digest, TableName, Time};
 
 use crate::cache::Decoded;
-use crate::decode::{PartReader, Rows};
+use crate::catalogued::file_of;
+use crate::decode::{PartReader, Rows, Undecoded};
 use crate::index::Index;
 use crate::lake::{Place, lock_tables};
 use crate::manifest::{Block, Manifest};
@@ -52,7 +54,13 @@ struct Range {
 #[derive(Debug)]
 enum Origin {
     Decoded(Arc<Decoded>),
-    Parts { schema: SchemaRef, parts: Vec<PartReader>, names: Vec<String>, blocks: Vec<BlockPlace> },
+    Parts {
+        schema: SchemaRef,
+        folder: PathBuf,
+        parts: Vec<PartReader>,
+        names: Vec<String>,
+        blocks: Vec<BlockPlace>,
+    },
 }
 
 /// A block that overlaps the range.
@@ -235,27 +243,23 @@ impl TableReader {
                     .map_err(|e| LakeError::arrow(&self.table, "read columns", &e))?;
                 Ok(Some(Current { rows: rows_wanted, offset: rows.from, done: 0 }))
             }
-            Origin::Parts { schema, parts, names, blocks } => {
+            Origin::Parts { schema, folder, parts, names, blocks } => {
                 let Some(BlockPlace { part, group, block }) = blocks.get(position) else { return Ok(None) };
-                let damaged = |cause: String| LakeError::Damaged {
-                    table: self.table.clone(),
-                    part: names[*part].clone(),
-                    cause,
-                };
+                let failed = |e: Undecoded| e.of(&self.table, &names[*part], &folder.join(&names[*part]));
                 let file = &mut parts[*part];
                 let all = Rows { from: 0, to: usize::try_from(block.rows).unwrap_or(usize::MAX) };
                 let rows = match self.range.time {
                     Some((time, kind)) if !self.range.covers(block) => {
                         // Sorted, so the time column alone tells the rows; the others are decoded only there.
                         let time_only =
-                            Arc::new(schema.project(&[time]).map_err(|e| damaged(e.to_string()))?);
-                        let times = file.decode(*group, all, &[time], &time_only).map_err(damaged)?;
+                            Arc::new(schema.project(&[time]).map_err(|e| failed(e.to_string().into()))?);
+                        let times = file.decode(*group, all, &[time], &time_only).map_err(failed)?;
                         let (from, to) = kind.range_of(times.column(0), self.range.start, self.range.end);
                         Rows { from, to }
                     }
                     _ => all,
                 };
-                let rows_wanted = file.decode(*group, rows, &self.columns, &self.schema).map_err(damaged)?;
+                let rows_wanted = file.decode(*group, rows, &self.columns, &self.schema).map_err(failed)?;
                 Ok(Some(Current { rows: rows_wanted, offset: rows.from, done: 0 }))
             }
         }
@@ -344,8 +348,8 @@ fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, 
         if wanted.is_empty() {
             continue;
         }
-        let path = folder.join(&part.file);
-        match PartReader::open(&path, part.bytes, ids.clone()) {
+        let path = file_of(&folder, &part.file);
+        match PartReader::open(lake.inner.files.as_ref(), &path, part.bytes, ids.clone()) {
             Ok(reader) => parts.push(reader),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(vanished(lake, root, manifest, &part.file));
@@ -360,7 +364,7 @@ fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, 
             block: block.clone(),
         }));
     }
-    Ok(Origin::Parts { schema: manifest.schema.clone(), parts, names, blocks })
+    Ok(Origin::Parts { schema: manifest.schema.clone(), folder, parts, names, blocks })
 }
 
 /// Tells a table that was replaced or removed meanwhile from one whose file is lost.

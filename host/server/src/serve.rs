@@ -1,7 +1,6 @@
 //! A service from its start to its end.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tidemill_driver::LiveTables;
-use tidemill_lake::Durability;
+use tidemill_lake::{Durability, Home};
 use tidemill_plan::{Code, Problem};
 use tidemill_sandbox::{Options, Sandbox};
 use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
@@ -18,7 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::context::Context;
 use crate::lock::{Lock, data_unusable};
-use crate::{ServeOptions, api, clock, tls, token, upload};
+use crate::{ApiProblem, ServeOptions, api, clock, task, tls, token, upload};
 
 /// How long a client may take to send its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -74,12 +73,13 @@ impl Service {
             ..Options::default()
         };
         let sandbox = Sandbox::new(sandbox).map_err(|e| Problem::from(&e))?;
-        let root = absolute(Path::new(&options.lake_url))?;
-        store.init_catalog(&root.display().to_string(), clock::now()).await.map_err(|e| e.problem())?;
+        let home = lake_home(options.lake_url.clone()).await?;
+        let root = home.root().display().to_string();
+        store.init_catalog(&root, clock::now()).await.map_err(|e| e.problem())?;
         let lake_options =
             tidemill_lake::Options { durability: Durability::Always, ..tidemill_lake::Options::default() };
-        let tables = LiveTables::new(store.clone(), Handle::current(), &root, &lake_options);
-        let lake = tables.lake(lake_options).map_err(|e| Problem::from(&e))?;
+        let tables = LiveTables::new(store.clone(), Handle::current(), home, &lake_options);
+        let lake = tables.lake(lake_options);
         let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), id);
         Ok(Self { context, listener, address, first_token, tls, _lock: lock })
     }
@@ -143,10 +143,10 @@ impl Service {
     }
 }
 
-/// The folder of tables as the catalog keeps it: other programs find the files by it, wherever they are started.
-fn absolute(path: &Path) -> Result<PathBuf, Problem> {
-    std::fs::create_dir_all(path).map_err(|e| data_unusable(path, &e))?;
-    path.canonicalize().map_err(|e| data_unusable(path, &e))
+/// Where the tables lie, which may take requests to find out.
+async fn lake_home(address: String) -> Result<Home, Problem> {
+    let opened = task::blocking(move || Home::open(&address, Handle::current())).await;
+    opened.map_err(ApiProblem::into_first)?.map_err(|e| Problem::from(&e))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {

@@ -55,10 +55,11 @@ const TEST_EDGES: [(&str, &[&str]); 3] = [
 ];
 
 /// Crates (a name, or with `*` the beginning of one) and the members that may name them outside of tests.
-const TECHNOLOGIES: [(&str, &[&str]); 13] = [
+const TECHNOLOGIES: [(&str, &[&str]); 14] = [
     ("wasmtime*", &["tidemill-sandbox"]),
     ("cranelift*", &["tidemill-sandbox"]),
     ("parquet*", &["tidemill-lake"]),
+    ("object_store", &["tidemill-lake"]),
     ("object_store", &["tidemill-lake"]),
     ("clap*", &["tidemill"]),
     ("sqlx*", &["tidemill-store"]),

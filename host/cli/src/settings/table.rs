@@ -54,7 +54,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         None,
         "The database: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`; default: `tidemill.db` in the data folder",
     ),
-    setting("lake_url", Kind::Text, None, "Where tables live; default: `lake` in the data folder"),
+    setting(
+        "lake_url",
+        Kind::Text,
+        None,
+        "Where tables live: a folder, or `s3://BUCKET/PREFIX`; default: `lake` in the data folder",
+    ),
     setting(
         "compile_cache_dir",
         Kind::Text,

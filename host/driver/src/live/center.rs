@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidemill_engine::{AttemptId, Capacity, Event};
 use tidemill_lake::WindowFolder;
 use tidemill_plan::TableName;
+use tidemill_sandbox::Interrupt;
 use tokio::sync::Notify;
 
 use super::LiveContext;
@@ -25,7 +26,19 @@ use crate::record::RunId;
 
 /// Entries of a run that may wait for the database before the run stops beginning attempts.
 const PENDING_MAX: usize = 50_000;
+/// How long an attempt rests that the machine keeps from going on: from the shortest, twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(15);
 const NOTHING: Capacity = Capacity { cpus_milli: 0, memory_bytes: 0, attempts_max: 0 };
+
+/// Why an attempt rests no longer.
+enum Waked {
+    Rested,
+    /// It is to stop.
+    Told,
+    /// The process ends.
+    Ended,
+}
 
 /// Whether the threads go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +58,8 @@ pub(super) struct Center {
     timer: Condvar,
     /// An attempt has ended, or a part of a journal is durable.
     settled: Condvar,
+    /// Attempts that rest may have to stop.
+    disturbed: Condvar,
     /// There is something to make durable.
     pub(super) flush: Notify,
     /// The room for one more run may be there.
@@ -60,6 +75,8 @@ struct State {
     queue: VecDeque<Job>,
     /// Tables that are being written, and by whom, until they are visible or given up; two attempts never write one.
     busy: BTreeMap<TableName, (RunId, AttemptId)>,
+    /// Attempts that wait for the machine's trouble to go away.
+    resting: usize,
     /// Rises whenever a run is given room.
     served: u64,
     phase: Phase,
@@ -85,6 +102,7 @@ impl Center {
             runs: BTreeMap::new(),
             queue: VecDeque::new(),
             busy: BTreeMap::new(),
+            resting: 0,
             served: 0,
             phase: Phase::Working,
         };
@@ -93,6 +111,7 @@ impl Center {
             work: Condvar::new(),
             timer: Condvar::new(),
             settled: Condvar::new(),
+            disturbed: Condvar::new(),
             flush: Notify::new(),
             room: Notify::new(),
             counters: Counters::default(),
@@ -128,11 +147,61 @@ impl Center {
             drop(state);
             let end = self.carry_out(&job);
             state = self.lock();
-            self.report(&mut state, &job, end);
+            if let Some(end) = end {
+                self.report(&mut state, &job, end);
+            }
         }
     }
 
-    fn carry_out(&self, job: &Job) -> AttemptEnd {
+    /// Until the attempt has come to an end of its own: what the machine lacks is no failure of the task, so it begins
+    /// again when that may have been mended. `None`: this process ends before.
+    fn carry_out(&self, job: &Job) -> Option<AttemptEnd> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let end = guarded(|| self.attempt(job));
+            let AttemptEnd::Failed { failure, .. } = &end else { return Some(end) };
+            if !failure.is_of_host() {
+                return Some(end);
+            }
+            let node = &job.parts.live_plan.plan.nodes[job.position].name;
+            tracing::warn!(run = %job.parts.run, %node, error = %failure, pause_ms = pause.as_millis(), "the attempt begins again");
+            job.parts.told.trouble(job.position, Some(failure));
+            let waked = self.rest(&job.interrupt, pause);
+            job.parts.told.trouble(job.position, None);
+            match waked {
+                Waked::Rested => pause = (pause * 2).min(PAUSE_MAX),
+                Waked::Told => return Some(AttemptEnd::Stopped),
+                Waked::Ended => return None,
+            }
+        }
+    }
+
+    fn rest(&self, interrupt: &Interrupt, pause: Duration) -> Waked {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        state.resting += 1;
+        self.settled.notify_all();
+        let waked = loop {
+            let now = Instant::now();
+            if state.phase == Phase::Ended {
+                break Waked::Ended;
+            }
+            if interrupt.cause().is_some() {
+                break Waked::Told;
+            }
+            // One that begins while the process stops would only be in the way.
+            if now >= until && state.phase == Phase::Working {
+                break Waked::Rested;
+            }
+            let wait =
+                self.disturbed.wait_timeout(state, until.saturating_duration_since(now).max(PAUSE_MIN));
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        };
+        state.resting -= 1;
+        waked
+    }
+
+    fn attempt(&self, job: &Job) -> AttemptEnd {
         let parts = &job.parts;
         let plan = &parts.live_plan.plan;
         let shared = Shared {
@@ -155,7 +224,7 @@ impl Center {
             expected: None,
             live: Some(&self.context.tables),
         };
-        guarded(|| run_attempt(&shared, job.position, job.attempt.number, &job.interrupt))
+        run_attempt(&shared, job.position, job.attempt.number, &job.interrupt)
     }
 
     fn report(&self, state: &mut State, job: &Job, end: AttemptEnd) {
@@ -211,6 +280,9 @@ impl Center {
     fn tell(&self, state: &State) {
         for _ in 0..state.queue.len() {
             self.work.notify_one();
+        }
+        if state.resting > 0 {
+            self.disturbed.notify_all();
         }
         self.timer.notify_one();
         self.flush.notify_one();
@@ -357,10 +429,9 @@ impl Center {
         let mut state = self.lock();
         state.phase = Phase::Stopping;
         let is_busy = |state: &State| {
-            state
-                .runs
-                .values()
-                .any(|it| it.attempts() > 0 || it.is_flushing || !it.pending.entries.is_empty())
+            let attempts: usize = state.runs.values().map(LiveRun::attempts).sum();
+            attempts > state.resting
+                || state.runs.values().any(|it| it.is_flushing || !it.pending.entries.is_empty())
         };
         while is_busy(&state) {
             let now = Instant::now();
@@ -376,6 +447,7 @@ impl Center {
     pub(super) fn end(&self) {
         self.lock().phase = Phase::Ended;
         self.work.notify_all();
+        self.disturbed.notify_all();
         self.timer.notify_all();
         self.flush.notify_one();
     }

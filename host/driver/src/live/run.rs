@@ -2,7 +2,7 @@
 //! which attempts are to begin. Waits for nothing and knows no other run.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidemill_engine::{
@@ -35,13 +35,33 @@ pub(crate) struct Parts {
     pub(crate) told: Told,
 }
 
-/// What tasks last said of their progress, by the plan's order: how much is done, and of how much.
+/// What is told of nodes while they run and kept nowhere, by the plan's order.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<BTreeMap<usize, (u64, Option<u64>)>>);
+pub(crate) struct Told(Mutex<Tales>);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tales {
+    /// What tasks last said of their progress: how much is done, and of how much.
+    pub(crate) progress: BTreeMap<usize, (u64, Option<u64>)>,
+    /// What keeps nodes from going on, until it is mended.
+    pub(crate) troubles: BTreeMap<usize, ErrorRecord>,
+}
 
 impl Told {
-    pub(crate) fn read(&self) -> BTreeMap<usize, (u64, Option<u64>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn read(&self) -> Tales {
+        self.lock().clone()
+    }
+
+    pub(crate) fn trouble(&self, position: usize, failure: Option<&NodeFailure>) {
+        let troubles = &mut self.lock().troubles;
+        match failure {
+            Some(it) => troubles.insert(position, error_record(it)),
+            None => troubles.remove(&position),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tales> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,7 +69,7 @@ impl Observer for Told {
     fn on(&self, event: Seen<'_>) {
         match event {
             Seen::Progress { node, done, total } => {
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node, (done, total));
+                self.lock().progress.insert(node, (done, total));
             }
             Seen::AttemptBegan { .. } | Seen::RetryScheduled { .. } | Seen::NodeEnded { .. } => {}
         }

@@ -78,11 +78,11 @@ impl Ground {
             store.push_component(component, Vec::new()).await.expect("it is kept");
         }
         let root = self.folder.path().join("lake");
-        std::fs::create_dir_all(&root).expect("a folder for tables");
+        let home = tidemill_lake::Home::folder(&root).expect("a folder for tables");
         store.init_catalog(root.to_str().expect("text"), 1).await.expect("a catalogue");
         let tables =
-            LiveTables::new(store.clone(), Handle::current(), &root, &tidemill_lake::Options::default());
-        let lake = tables.lake(tidemill_lake::Options::default()).expect("the lake opens");
+            LiveTables::new(store.clone(), Handle::current(), home, &tidemill_lake::Options::default());
+        let lake = tables.lake(tidemill_lake::Options::default());
         let deployments = Arc::new(OnePipeline { text: Arc::clone(&self.text), base: PathBuf::from(".") });
         let options = LiveOptions {
             jobs: 2,

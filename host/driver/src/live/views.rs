@@ -10,7 +10,7 @@ use super::Live;
 use super::counts::AttemptCounts;
 use super::fold;
 use super::journal::{self, Entry};
-use crate::record::{RunId, RunRecord};
+use crate::record::{ErrorRecord, RunId, RunRecord};
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct RunView {
     pub record: Option<RunRecord>,
     /// What tasks say of their progress, by node, where the run is carried out by this process: done, and of how much.
     pub progress: BTreeMap<String, (u64, Option<u64>)>,
+    /// What keeps nodes from going on until it is mended, likewise.
+    pub troubles: BTreeMap<String, ErrorRecord>,
 }
 
 /// What this process is busy with.
@@ -63,8 +65,9 @@ impl Live {
         let told = self.center.with(run, |it| it.parts.told.read()).unwrap_or_default();
         let name =
             |position: usize| record.as_ref().and_then(|it| it.nodes.get(position)).map(|it| it.node.clone());
-        let progress = told.into_iter().filter_map(|(position, it)| Some((name(position)?, it))).collect();
-        Ok(RunView { record, progress })
+        let progress = told.progress.into_iter().filter_map(|(node, it)| Some((name(node)?, it))).collect();
+        let troubles = told.troubles.into_iter().filter_map(|(node, it)| Some((name(node)?, it))).collect();
+        Ok(RunView { record, progress, troubles })
     }
 
     /// A run's transitions with time and cause, in their order, from the given number on; nodes are named.

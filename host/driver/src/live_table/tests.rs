@@ -60,8 +60,9 @@ impl Service {
         let store = store.await.unwrap();
         let root = folder.path().join("lake");
         store.init_catalog(root.to_str().unwrap(), 1_600_000_000_000_000_000).await.unwrap();
-        let tables = LiveTables::new(store.clone(), tokio::runtime::Handle::current(), &root, &options);
-        let lake = tables.lake(options).unwrap();
+        let home = tidemill_lake::Home::folder(&root).unwrap();
+        let tables = LiveTables::new(store.clone(), tokio::runtime::Handle::current(), home, &options);
+        let lake = tables.lake(options);
         Self { store, url, tables, lake, _folder: folder }
     }
 

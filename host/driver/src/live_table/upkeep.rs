@@ -57,7 +57,8 @@ pub async fn sweep(
     grace: Duration,
     what: Sweep,
 ) -> Result<(Swept, Vec<Orphan>), Problem> {
-    let folders = lake.table_folders().map_err(|e| Problem::from(&e))?;
+    let asked = lake.clone();
+    let folders = blocking(move || asked.table_folders()).await?;
     let (mut swept, mut orphans) = (Swept::default(), Vec::new());
     for folder in folders {
         // Files first: whatever is committed in between is known afterwards.
@@ -148,7 +149,12 @@ pub async fn compact(
             tables.forget(table);
             if is_certain(&e) {
                 let before = tables.newest(table).await.ok().flatten();
-                lake.discard(&manifest, before.as_ref());
+                let lake = lake.clone();
+                let discarded = move || {
+                    lake.discard(&manifest, before.as_ref());
+                    Ok(())
+                };
+                blocking(discarded).await?;
             }
             Err(e.problem())
         }

@@ -11,7 +11,7 @@ use tidemill_plan::{TableName, WriteMode};
 
 use super::chosen;
 use crate::fixture::*;
-use crate::{Block, Lake, LakeError, Manifest, Manifests, Options, Part, ReadOptions, TimeRange};
+use crate::{Block, Home, Lake, LakeError, Manifest, Manifests, Options, Part, ReadOptions, TimeRange};
 
 /// The least that a catalogue does.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ fn catalogue(part_bytes_max: u64) -> Catalogue {
     let (folder, kept) = (TempDir::new().unwrap(), Arc::new(Kept::default()));
     let options = Options { cache_bytes_max: 0, part_bytes_max, ..Options::default() };
     let manifests: Arc<dyn Manifests> = kept.clone();
-    let lake = Lake::catalogued(folder.path(), manifests, options).unwrap();
+    let lake = Lake::catalogued(&Home::folder(folder.path()).unwrap(), manifests, options);
     Catalogue { lake, kept, _folder: folder }
 }
 

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
-use tidemill_driver::{LivePlan, RunId, RunRequest};
+use tidemill_driver::{ErrorRecord, LivePlan, RunId, RunRequest};
 use tidemill_plan::{Code, Time, Window};
 use tidemill_store::{Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish};
 use utoipa_axum::router::OpenApiRouter;
@@ -233,7 +233,13 @@ async fn show_run(
         record: view.record.map(|it| serde_json::to_value(it).expect("a record has only string keys")),
         notes: notes.into_iter().map(note).collect(),
         progress: progress.collect(),
+        troubles: view.troubles.into_iter().map(trouble).collect(),
     }))
+}
+
+fn trouble((node, error): (String, ErrorRecord)) -> (String, SingleProblem) {
+    let ErrorRecord { code, what, mend } = error;
+    (node, SingleProblem { code, title: what, detail: Some(mend), place: None })
 }
 
 /// Which steps are listed.

@@ -162,6 +162,9 @@ pub struct RunDetail {
     pub notes: Vec<NoteOnRun>,
     /// What tasks that run say of their progress.
     pub progress: BTreeMap<String, TaskProgress>,
+    /// What keeps nodes from going on: they go on by themselves when it is mended.
+    #[serde(default)]
+    pub troubles: BTreeMap<String, SingleProblem>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

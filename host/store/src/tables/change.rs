@@ -210,7 +210,7 @@ impl Change {
         let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
         let (rows, bytes, footer) =
             facts.map_or((0, 0, 0), |it| (count(it.rows), count(it.bytes), count(it.footer_bytes)));
-        let is_relative = is_at_home && !file.path.starts_with('/');
+        let is_relative = is_at_home && !is_absolute(&file.path);
         let path = if is_relative { file.path.clone() } else { full };
         let (snapshot, file_id) = (self.snapshot, self.file_id_next);
         self.file_id_next += 1;
@@ -282,5 +282,10 @@ impl Change {
 
 /// Where a file of a table of ours lies.
 fn full_path(data_path: &str, write: &TableWrite, path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("{data_path}{SCHEMA}/{}/{path}", write.name) }
+    if is_absolute(path) { path.to_owned() } else { format!("{data_path}{SCHEMA}/{}/{path}", write.name) }
+}
+
+/// A path of a disk, or an address in a bucket.
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') || path.contains("://")
 }
