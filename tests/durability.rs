@@ -173,7 +173,7 @@ fn killed_at_any_moment(store: Option<&str>, seed: u64) {
         || format!("sqlite:{}", bench.path("tidemill-data/tidemill.db").display()),
         str::to_owned,
     );
-    Checker { address: duckdb::address(&address) }.check(days, &caller.runs());
+    Checker { address: duckdb::address(&address), inside: None }.check(days, &caller.runs());
 }
 
 #[test]
@@ -226,7 +226,24 @@ fn two_hosts(goes: impl Fn(&mut Service), comes_back: impl Fn(&Service, &Caller)
     other.wait_for_all(usize::try_from(DAYS).expect("few days"));
     comes_back(&one, &caller);
     let address = duckdb::address(&store);
-    Checker { address }.check(DAYS, &other.runs());
+    Checker { address, inside: None }.check(DAYS, &other.runs());
+}
+
+#[test]
+fn two_hosts_at_work_on_the_same_tables_keep_every_row_once() {
+    const DAYS: u64 = 40;
+    let (server, bench) = (postgres::Postgres::start(), Bench::empty());
+    let store = server.database();
+    let hosts = [(); 2].map(|()| Service::start(&bench, &["--store", &store]));
+    let token = hosts[0].token.clone().expect("an empty store gives a first token");
+    let [one, other] = hosts.each_ref().map(|it| Caller::of(it, &token));
+    one.push_and_deploy(BOOKS);
+    for day in 0..DAYS {
+        let caller = if day % 2 == 0 { &one } else { &other };
+        caller.ask(day).expect("it answers");
+    }
+    one.wait_for_all(usize::try_from(DAYS).expect("few days"));
+    Checker { address: duckdb::address(&store), inside: None }.check(DAYS, &one.runs());
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::duckdb;
 pub(super) struct Checker {
     /// Of the catalogue, as DuckDB attaches it.
     pub(super) address: String,
+    /// A process that has mounts of its own, in which the files are.
+    pub(super) inside: Option<u32>,
 }
 
 impl Checker {
@@ -35,14 +37,17 @@ print(json.dumps([books, files]))
 "#,
             address = self.address
         );
-        let answer: Value = serde_json::from_str(&duckdb::python(&program)).expect("JSON of DuckDB");
+        let answer: Value =
+            serde_json::from_str(&duckdb::python_in(self.inside, &program)).expect("JSON of DuckDB");
         let books = answer[0].as_object().expect("tables by name");
         assert_eq!(books.len(), 2, "{:?}", books.keys());
         for (table, rows) in books {
             self.check_book(table, rows.as_array().expect("rows"), days);
         }
         for file in answer[1].as_array().expect("files") {
-            let path = PathBuf::from(file.as_str().expect("a path"));
+            let path = file.as_str().expect("a path");
+            let path =
+                self.inside.map_or_else(|| path.into(), |it| PathBuf::from(format!("/proc/{it}/root{path}")));
             assert!(path.exists(), "the catalogue names {}, which is not there", path.display());
         }
     }

@@ -28,9 +28,25 @@ def query(sql):
 /// When it fails, or DuckDB is not there: `cargo xtask setup` installs it.
 #[track_caller]
 pub(crate) fn python(program: &str) -> String {
+    python_in(None, program)
+}
+
+/// The same where a process is that has mounts of its own.
+///
+/// # Panics
+/// As [`python`].
+#[track_caller]
+pub(crate) fn python_in(process: Option<u32>, program: &str) -> String {
     let python = folder().join("bin/python");
     assert!(python.exists(), "there is no `{}`: run `cargo xtask setup`", python.display());
-    let mut command = Command::new(python);
+    let mut command = match process {
+        None => Command::new(python),
+        Some(process) => {
+            let mut inside = Command::new("nsenter");
+            inside.args(["--preserve-credentials", "-U", "-m", "-t", &process.to_string()]).arg(python);
+            inside
+        }
+    };
     command.arg("-c").arg(format!("{PRELUDE}\n{program}")).env("TZ", "UTC");
     let output = command.output().expect("start Python");
     let said = String::from_utf8_lossy(&output.stderr);

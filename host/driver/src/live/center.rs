@@ -6,7 +6,7 @@
 //! (tables, states, events) is durable first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidemill_engine::{AttemptId, Capacity, Event};
@@ -229,20 +229,24 @@ impl Center {
 
     fn report(&self, state: &mut State, job: &Job, end: AttemptEnd) {
         self.counters.note(&end);
-        let becomes_visible = matches!(&end, AttemptEnd::Computed { tables, .. } if !tables.is_empty());
-        if !becomes_visible {
-            state.release(&job.parts.run, job.attempt);
-        }
         let others_wait = state.runs.values().any(|it| it.id() != &job.parts.run && it.is_hungry());
-        let Some(mut run) = state.runs.remove(&job.parts.run) else {
-            // Given up meanwhile: whatever it wrote is nobody's.
+        // Given up meanwhile, and perhaps begun again: whatever it wrote is nobody's.
+        let is_its = |it: &LiveRun| Arc::ptr_eq(&it.parts, &job.parts);
+        let run =
+            state.runs.get(&job.parts.run).is_some_and(is_its).then(|| state.runs.remove(&job.parts.run));
+        let Some(mut run) = run.flatten() else {
             state.release(&job.parts.run, job.attempt);
+            self.distribute(state);
             self.settled.notify_all();
+            self.tell(state);
             return;
         };
         // Where others wait, room goes by turns.
         let lent = if others_wait { NOTHING } else { state.lent_to(&run, self.capacity) };
         let jobs = run.report(job.attempt, end, lent);
+        if !run.pending.written.iter().any(|it| it.attempt == job.attempt) {
+            state.release(&job.parts.run, job.attempt);
+        }
         state.queue.extend(jobs);
         state.runs.insert(job.parts.run.clone(), run);
         if others_wait {
