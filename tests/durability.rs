@@ -1,6 +1,7 @@
 //! The service killed at any moment, on both databases, and two of them on one: what was asked for happens once.
 
 mod checker;
+mod trouble;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -22,9 +22,15 @@ impl Service {
 
     /// The same with these variables.
     pub(crate) fn start_in(bench: &Bench, more: &[&str], environment: &[(&str, &str)]) -> Self {
-        let is_first = !bench.path("tidemill-data").exists();
         let mut command = bench.command(&[&["serve"], more].concat());
-        command.env("TIDEMILL_LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
+        command.envs(environment.iter().copied());
+        Self::spawn(bench, command)
+    }
+
+    /// What a command starts, which serves in the end.
+    pub(crate) fn spawn(bench: &Bench, mut command: Command) -> Self {
+        let is_first = !bench.path("tidemill-data/components").exists();
+        command.env("TIDEMILL_LISTEN", "127.0.0.1:0");
         let log = std::fs::File::create(bench.path("serve.log")).expect("create a log file");
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("start tidemill");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();

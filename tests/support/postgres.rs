@@ -56,6 +56,23 @@ impl Postgres {
         format!("postgres://tidemill@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Asks the server for something, as who may do everything.
+    pub(crate) fn execute(&self, sql: &str) {
+        let port = self.port.to_string();
+        run(as_server("psql").args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "tidemill",
+            "-p",
+            &port,
+            "-d",
+            "postgres",
+            "-c",
+            sql,
+        ]));
+    }
+
     /// Starts it again on the same port.
     pub(crate) fn restart(&mut self, settings: &[&str]) {
         let data = self.folder.path().join("data");

@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: finds what the machine lacks and installs it. Silent and quick when all is there.
 
+use crate::apt;
 use crate::browser;
 use crate::checkout::Checkout;
 use crate::duckdb;
@@ -36,6 +37,9 @@ pub(crate) fn setup_tests(checkout: &Checkout) -> anyhow::Result<()> {
             .run()?;
     }
     browser::install(checkout.root())?;
+    if !is_installed("faketime") {
+        apt::install(checkout.root(), "the tests of clocks that step", &["faketime"])?;
+    }
     duckdb::install(checkout.root())?;
     schemathesis::install(checkout.root())?;
     moto::install(checkout.root())

@@ -117,7 +117,7 @@ impl Db {
     /// A transaction that writes; on SQLite it is alone from its beginning.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = match &self.pools {
-            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
+            Pools::Sqlite { writer, .. } => begin_alone(writer).await.map(Inner::Sqlite),
             Pools::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
         };
         Ok(Tx { inner: inner.map_err(|e| StoreError::of(&self.shown, &e))?, shown: self.shown.clone() })
@@ -141,6 +141,19 @@ impl Db {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// On a full disk SQLite ends a transaction by itself, and the connection goes on to believe that it is within one: it is
+/// then closed, and another opened.
+async fn begin_alone(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    const ALONE: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(ALONE).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with(ALONE).await
+        }
+        begun => begun,
     }
 }
 

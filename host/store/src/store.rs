@@ -67,6 +67,7 @@ impl Store {
         let writer = Writer {
             db: db.clone(),
             jobs,
+            waiting: Vec::new(),
             host: host.clone(),
             host_name: options.host_name,
             beat: Beat::new(),

@@ -106,15 +106,23 @@ where
 }
 
 /// A job and how it went in this transaction.
-struct Entry {
+pub(crate) struct Entry {
     job: Box<dyn Job>,
     came_at: Instant,
     refused: Option<StoreError>,
 }
 
+impl Entry {
+    fn new(job: Box<dyn Job>) -> Self {
+        Self { job, came_at: Instant::now(), refused: None }
+    }
+}
+
 pub(crate) struct Writer {
     pub(crate) db: Db,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
+    /// What came while a batch could not be written.
+    pub(crate) waiting: Vec<Entry>,
     pub(crate) host: SharedHost,
     /// What people call this process, as a machine's name.
     pub(crate) host_name: String,
@@ -136,21 +144,26 @@ impl Writer {
 
     /// What waits, or nothing when it is time for a heartbeat; `None` when the store is closed.
     async fn next_batch(&mut self) -> Option<Vec<Entry>> {
-        let entry = |job| Entry { job, came_at: Instant::now(), refused: None };
-        let first = match self.heartbeat {
-            None => self.jobs.recv().await,
-            Some(period) => match tokio::time::timeout(period, self.jobs.recv()).await {
-                Ok(first) => first,
-                Err(_) => return Some(Vec::new()),
-            },
-        };
-        let mut batch = vec![entry(first?)];
-        while batch.len() < BATCH_MAX
+        if self.waiting.is_empty() {
+            let first = match self.heartbeat {
+                None => self.jobs.recv().await,
+                Some(period) => match tokio::time::timeout(period, self.jobs.recv()).await {
+                    Ok(first) => first,
+                    Err(_) => return Some(Vec::new()),
+                },
+            };
+            self.waiting.push(Entry::new(first?));
+        }
+        self.gather();
+        Some(std::mem::take(&mut self.waiting))
+    }
+
+    fn gather(&mut self) {
+        while self.waiting.len() < BATCH_MAX
             && let Ok(job) = self.jobs.try_recv()
         {
-            batch.push(entry(job));
+            self.waiting.push(Entry::new(job));
         }
-        Some(batch)
     }
 
     async fn carry_out(&mut self, mut batch: Vec<Entry>) {
@@ -177,6 +190,11 @@ impl Writer {
                     if batch.is_empty() {
                         return;
                     }
+                    // The batch stays as it is, for it may have been written; what comes meanwhile waits no longer than
+                    // it wants to.
+                    self.gather();
+                    let waiting = std::mem::take(&mut self.waiting);
+                    self.waiting = give_up_on_the_impatient(waiting, &e);
                     tokio::time::sleep(back_off).await;
                     back_off = (back_off * 2).min(BACK_OFF_MAX);
                 }
