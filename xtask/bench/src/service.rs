@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use tidemill_store::{HostId, Patience, Store, StoreError, StoreOptions};
 
 use self::client::{Client, Served};
 use self::postgres::Postgres;
@@ -45,7 +46,11 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
             client.push(&Path::new(GUESTS).join(format!("{guest}.wasm")))?;
         }
         rows.push(chain(name, client)?);
-        rows.push(wide(name, client, "empty", Target::AtLeast(wide_min))?);
+        let bare = bare_inserts(&match store {
+            None => format!("sqlite:{}", folder.path().join("bare.db").display()),
+            Some(_) => postgres.database(),
+        })?;
+        rows.push(Row { reference: Some(bare), ..wide(name, client, "empty", Target::AtLeast(wide_min))? });
         rows.push(wide(name, client, "noop", Target::None)?);
         rows.extend(first_line(name, client)?);
         if store.is_none() {
@@ -136,6 +141,50 @@ fn wide(store: &str, client: &Client, guest: &str, target: Target) -> anyhow::Re
     })
 }
 
+/// What the same database does with the records of nodes when nobody looks at them: twenty nodes in each transaction, one
+/// transaction after the other.
+fn bare_inserts(url: &str) -> anyhow::Result<Quantity> {
+    const NODES: u32 = 4_000;
+    const BATCH: u32 = 20;
+    /// Of a node: its attempt begins, ends, and it has succeeded.
+    const RECORDS: usize = 3;
+    const RECORD: &str =
+        r#"{"ms":1234,"at":1795301421191245122,"fact":"attempt-began","node":4711,"attempt":1}"#;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let took = runtime.block_on(async {
+        let store = Store::open(StoreOptions {
+            url: url.to_owned(),
+            host: HostId("bench".to_owned()),
+            host_name: "bench".to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(60),
+        });
+        let store = store.await?;
+        let table = "CREATE TABLE bare_records (entry TEXT NOT NULL)";
+        store
+            .write(Patience::Always, move |tx| Box::pin(async move { tx.execute(table, &[]).await }))
+            .await?;
+        let began = Instant::now();
+        for _ in 0..NODES / BATCH {
+            let written = store.write(Patience::Always, |tx| {
+                Box::pin(async move {
+                    let rows = ["($1)"; RECORDS].join(", ");
+                    let sql = format!("INSERT INTO bare_records (entry) VALUES {rows}");
+                    for _ in 0..BATCH {
+                        tx.execute(&sql, &[tidemill_store::Value::from(RECORD)]).await?;
+                    }
+                    Ok(())
+                })
+            });
+            written.await?;
+        }
+        let took = began.elapsed();
+        store.close().await;
+        Ok::<_, StoreError>(took)
+    })?;
+    Ok(Quantity { value: f64::from(NODES) / took.as_secs_f64(), unit: "nodes/s" })
+}
+
 fn took(run: &Value) -> anyhow::Result<Duration> {
     let at = |key: &str| -> anyhow::Result<i64> {
         run["record"][key].as_i64().with_context(|| format!("the record has no `{key}`"))
@@ -217,30 +266,11 @@ fn long_log(served: &Served) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Five hundred clients, each with its own connection, read lists and runs at one time.
+/// Five hundred clients, each with a connection of its own, read lists and runs at one time.
 fn many_readers(client: &Client) -> anyhow::Result<Vec<Row>> {
-    const EACH: usize = 10;
+    const EACH: usize = 40;
     let paths = ["/api/v1/runs?limit=20", "/api/v1/runs/last", "/api/v1/pipelines", "/api/v1/components"];
-    let mut times = Vec::with_capacity(READERS * EACH);
-    let answers = std::thread::scope(|scope| {
-        let reader = |number: usize| {
-            move || -> anyhow::Result<Vec<Duration>> {
-                let own = client.own_connection()?;
-                let mut times = Vec::with_capacity(EACH);
-                for it in 0..EACH {
-                    let began = Instant::now();
-                    own.get(paths[(number + it) % paths.len()])?;
-                    times.push(began.elapsed());
-                }
-                Ok(times)
-            }
-        };
-        let threads: Vec<_> = (0..READERS).map(|it| scope.spawn(reader(it))).collect();
-        threads.into_iter().map(|it| it.join()).collect::<Vec<_>>()
-    });
-    for it in answers {
-        times.extend(it.map_err(|_panic| anyhow::anyhow!("a reader panicked"))??);
-    }
+    let mut times = client.get_at_one_time(&paths, READERS, EACH)?;
     ensure!(times.len() == READERS * EACH, "every request was answered");
     times.sort();
     let p99 = times[times.len() * 99 / 100];

@@ -41,6 +41,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "tidemill-lake",
             "tidemill-plan",
             "tidemill-sandbox",
+            "tidemill-store",
             "tidemill-task",
         ],
     ),

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use reqwest::blocking::{Client as Http, RequestBuilder};
@@ -116,8 +116,43 @@ fn spawn(data: &Path, store: Option<&str>, address: &str) -> anyhow::Result<(Chi
 }
 
 impl Client {
-    pub(crate) fn own_connection(&self) -> anyhow::Result<Self> {
-        Ok(Self { http: http()?, url: self.url.clone(), token: self.token.clone() })
+    /// So many clients at one time, each of which asks for these one after the other; how long each answer took.
+    pub(crate) fn get_at_one_time(
+        &self,
+        paths: &[&str],
+        clients: usize,
+        each: usize,
+    ) -> anyhow::Result<Vec<Duration>> {
+        // One thread for all of them: they are to load the service, not the machine.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let http = reqwest::Client::builder()
+                .pool_max_idle_per_host(clients)
+                .tls_built_in_root_certs(false)
+                .build()?;
+            let mut asking = tokio::task::JoinSet::new();
+            for number in 0..clients {
+                let urls: Vec<String> = (0..each)
+                    .map(|it| format!("{}{}", self.url, paths[(number + it) % paths.len()]))
+                    .collect();
+                let (http, token) = (http.clone(), self.token.clone());
+                asking.spawn(async move {
+                    let mut times = Vec::with_capacity(urls.len());
+                    for url in urls {
+                        let began = Instant::now();
+                        let answer = http.get(url).bearer_auth(&token).send().await?;
+                        answer.error_for_status()?.bytes().await?;
+                        times.push(began.elapsed());
+                    }
+                    anyhow::Ok(times)
+                });
+            }
+            let mut times = Vec::with_capacity(clients * each);
+            while let Some(asked) = asking.join_next().await {
+                times.extend(asked??);
+            }
+            Ok(times)
+        })
     }
 
     fn send(&self, request: RequestBuilder) -> anyhow::Result<Vec<u8>> {
