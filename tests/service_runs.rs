@@ -47,6 +47,8 @@ fn a_run_is_begun_by_name_followed_and_told_of() {
     let run = bench.json(&["run", "hello", "--wait", "--description", "the first", "--label", "desk=rates"]);
     assert_eq!(run["state"], "succeeded");
     assert_eq!(in_state(&run["record"], "computed"), ["temperatures", "anomaly"]);
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("this machine has a name");
+    assert_eq!(run["host"], machine.trim());
     let again = bench.done(&["run", "hello", "--wait"]);
     assert!(again.stderr.contains("nothing to compute: 2 of 2 nodes reused"), "{}", again.stderr);
     let id = run["id"].as_str().expect("an id");
@@ -228,4 +230,25 @@ fn runs_outlast_a_database_that_goes_away() {
     while bench.call(&["run", "hello", "--force", "--wait"]).code != Some(0) {
         assert!(began.elapsed() < Duration::from_secs(60), "it does not come back");
     }
+}
+
+#[test]
+fn a_checkpoint_outlives_the_process_that_kept_it() {
+    let (bench, mut service) = with_misbehaving("checkpoint-once");
+    let token = service.token.clone().expect("a token");
+    let run = bench.json(&["run", "bad"])["id"].as_str().expect("an id").to_owned();
+    let until = Instant::now() + Duration::from_secs(60);
+    while bench.json(&["runs", "show", &run])["progress"]["it"]["done"] != 1 {
+        assert!(Instant::now() < until, "the attempt never says how far it is");
+    }
+    let checkpoints = bench.path(&format!("tidemill-data/runs/{run}/checkpoints"));
+    assert!(checkpoints.exists());
+    service.process.kill().expect("kill the service");
+    service.process.wait().expect("it was started here");
+    let again = Service::start(&bench, &[]);
+    bench.done(&["login", &again.url, "--token", &token]);
+    bench.done(&["logs", &run, "-f"]);
+    assert_eq!(state(&bench, &run), "succeeded");
+    assert!(bench.done(&["logs", &run]).stdout.contains("went on half way"));
+    assert!(!checkpoints.exists(), "nobody needs them any more");
 }

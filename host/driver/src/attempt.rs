@@ -12,6 +12,7 @@ use tidemill_plan::{Code, Digest, Input, Plan, PlanNode, SourceSpec, TaskUse, Wi
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
 use crate::catalog::Components;
+use crate::checkpoint::Checkpoints;
 use crate::failure::NodeFailure;
 use crate::live_table::LiveTables;
 use crate::log_file::LogWriter;
@@ -38,7 +39,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) run: &'a RunId,
     pub(crate) reuse: Reuse,
     pub(crate) observer: &'a dyn Observer,
-    pub(crate) checkpoints: &'a [Mutex<Option<Vec<u8>>>],
+    pub(crate) checkpoints: &'a Checkpoints,
     /// What each node has committed, by the plan's order; set before anything that reads it starts.
     pub(crate) tables: &'a [OnceLock<Tables>],
     /// What each source read, by the plan's order, as far as it has been read.
@@ -58,7 +59,7 @@ pub(crate) struct Shared<'a> {
 pub(crate) struct Held {
     /// `None` for sources.
     pub(crate) components: Vec<Option<Component>>,
-    pub(crate) checkpoints: Vec<Mutex<Option<Vec<u8>>>>,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) tables: Vec<OnceLock<Tables>>,
     pub(crate) files: Vec<Mutex<Vec<tidemill_lake::SourceFile>>>,
     pub(crate) stored: Vec<Option<Arc<Manifest>>>,
@@ -74,7 +75,7 @@ impl Held {
         };
         Self {
             components: plan.nodes.iter().map(component).collect(),
-            checkpoints: plan.nodes.iter().map(|_| Mutex::default()).collect(),
+            checkpoints: Checkpoints::in_memory(plan.nodes.len()),
             tables: plan.nodes.iter().map(|_| OnceLock::new()).collect(),
             files: plan.nodes.iter().map(|_| Mutex::default()).collect(),
             stored: vec![None; plan.nodes.len()],
@@ -442,7 +443,7 @@ fn table_io<'a>(
         update,
         log: shared.lake_root.map(|it| LogWriter::new(it, shared.run, &node.name, attempt)),
         metrics: BTreeMap::new(),
-        checkpoint: &shared.checkpoints[position],
+        checkpoint: shared.checkpoints.of(position),
         observer: shared.observer,
     })
 }

@@ -6,6 +6,7 @@
 mod attempt;
 mod catalog;
 mod check;
+mod checkpoint;
 mod compare;
 mod diff;
 mod failure;

@@ -12,6 +12,7 @@ use tidemill_sandbox::{
     BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
 };
 
+use crate::checkpoint::Checkpoint;
 use crate::failure::NodeFailure;
 use crate::log_file::LogWriter;
 use crate::observer::{Event, Observer};
@@ -65,7 +66,7 @@ pub(crate) struct TableIo<'a> {
     /// Numbers; those that are not finite as text, which JSON has no numbers for.
     pub(crate) metrics: BTreeMap<String, Value>,
     /// Shared by the attempts of this node run.
-    pub(crate) checkpoint: &'a Mutex<Option<Vec<u8>>>,
+    pub(crate) checkpoint: Checkpoint<'a>,
     pub(crate) observer: &'a dyn Observer,
 }
 
@@ -181,12 +182,12 @@ impl Host for TableIo<'_> {
     }
 
     fn checkpoint_save(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
-        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        self.checkpoint.save(bytes);
         Ok(())
     }
 
     fn checkpoint_load(&mut self) -> Option<Vec<u8>> {
-        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.checkpoint.load()
     }
 }
 

@@ -9,6 +9,7 @@ use tidemill_sandbox::{Interrupt, Outcome};
 
 use super::{Check, lock};
 use crate::attempt::{Call, Tables, commit, copy_source};
+use crate::checkpoint::Checkpoints;
 use crate::failure::NodeFailure;
 use crate::observer::Quiet;
 use crate::table_io::{BoundTable, TableIo};
@@ -99,6 +100,7 @@ impl<'a> Partials<'a> {
             inputs.insert(input.port.clone(), members);
         }
         let lake = Lake::in_memory();
+        let checkpoints = Checkpoints::in_memory(position + 1);
         let mut io = TableIo {
             lake: &lake,
             folder: &self.folder,
@@ -111,7 +113,7 @@ impl<'a> Partials<'a> {
             update: None,
             log: None,
             metrics: BTreeMap::new(),
-            checkpoint: &Mutex::new(None),
+            checkpoint: checkpoints.of(position),
             observer: &Quiet,
         };
         let call = Call { node, task, name: RUN, run: RUN, attempt: 1, window, time_ms: node.timeout_ms };

@@ -363,6 +363,7 @@ impl Center {
 
     /// A part of a journal is durable, and its tables are what this snapshot of the catalog says.
     pub(super) fn landed(&self, flight: &Flight, snapshot: Option<i64>) {
+        let mut ended = None;
         let mut state = self.lock();
         for it in &flight.pending.written {
             state.release(&flight.run, it.attempt);
@@ -374,13 +375,17 @@ impl Center {
                 run.versions.extend(flight.pending.written.iter().map(|it| (it.position, snapshot)));
             }
             if run.has_ended() && run.pending.entries.is_empty() {
-                state.runs.remove(&flight.run);
+                ended = state.runs.remove(&flight.run);
                 self.room.notify_one();
             }
         }
         self.distribute(&mut state);
         self.settled.notify_all();
         self.tell(&state);
+        drop(state);
+        if let Some(run) = ended {
+            run.parts.held.checkpoints.clear();
+        }
     }
 
     /// A part of a journal will never be durable: what it wrote is nobody's, and the run ends here.

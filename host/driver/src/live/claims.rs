@@ -16,6 +16,7 @@ use super::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 use super::run::{Gate, LiveRun, Parts, Taken, Told};
 use super::{Live, LiveContext};
 use crate::attempt::{Held, Reuse};
+use crate::checkpoint::Checkpoints;
 use crate::live_table::LiveTables;
 use crate::log_file::now_ns;
 use crate::origin::{Lineage, note_surroundings};
@@ -215,6 +216,7 @@ fn take(
 ) -> Result<Taken, Vec<Problem>> {
     let run = RunId(row.id.clone());
     let mut held = Held::new(&live_plan.plan, &live_plan.components);
+    held.checkpoints = Checkpoints::on_disk(live_plan.plan.nodes.len(), &context.records_root, &run);
     let mut record = record.unwrap_or_else(|| first_record(context, &run, request, &live_plan));
     pin_tables(&context.tables, &live_plan, &mut held, &mut record).map_err(|it| vec![it])?;
     restore_tables(context, &live_plan, &held, &entries).map_err(|it| vec![it])?;

@@ -49,6 +49,7 @@ impl Guest for Misbehave {
             "metric-flood" => limits::metric_flood(),
             "output-flood" => limits::output_flood(),
             "large-checkpoint" => limits::large_checkpoint(),
+            "checkpoint-once" => probes::checkpoint_once(),
             "panic" => limits::panics(),
             "trap" => limits::traps(),
             "read-beyond" => limits::reads_beyond(),
