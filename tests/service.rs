@@ -142,9 +142,10 @@ fn settings_come_from_file_environment_and_flag() {
 fn a_login_is_kept_where_nobody_else_reads_it() {
     let bench = Bench::empty();
     let service = Service::with_login(&bench);
-    let file = bench.path("config/tidemill/hosts.toml");
-    let mode = file.metadata().expect("the file is there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for (kept, mode) in [("config/tidemill/hosts.toml", 0o600), ("tidemill-data", 0o700)] {
+        let found = bench.path(kept).metadata().expect("it is there").permissions().mode();
+        assert_eq!(found & 0o777, mode, "{kept}");
+    }
     bench.refused(&["login", &service.url, "--token", "tm_1_2"], &["error[bad-token]", "to mend"]);
     bench.done(&["components"]);
     bench.done(&["logout"]);

@@ -1,6 +1,7 @@
 //! A service from its start to its end.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +46,10 @@ impl Service {
     pub async fn start(options: ServeOptions) -> Result<Self, Problem> {
         options.check()?;
         let tls = options.tls.as_ref().map(tls::config).transpose()?;
-        for it in
-            [&options.data_dir, &options.components_dir(), &options.files_dir(), &options.deployments_dir()]
-        {
+        // What is in there is for nobody else: rows, and hashes of tokens.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.data_dir);
+        made.map_err(|e| data_unusable(&options.data_dir, &e))?;
+        for it in [&options.components_dir(), &options.files_dir(), &options.deployments_dir()] {
             std::fs::create_dir_all(it).map_err(|e| data_unusable(it, &e))?;
         }
         let lock = Lock::of_store(&options.store_url, &options.host_name)?;

@@ -113,6 +113,8 @@ pub struct RunRow {
     pub wanted: Wanted,
     pub priority: i64,
     pub owner: Option<HostId>,
+    /// What people call the owner.
+    pub owner_name: Option<String>,
     pub created_at: i64,
     pub created_by: String,
     pub began_at: Option<i64>,
@@ -125,7 +127,8 @@ pub struct RunRow {
 }
 
 const COLUMNS: &str = "id, pipeline, version, state, wanted, priority, owner, created_at, created_by, began_at, \
-                       ended_at, description, labels, request, summary";
+                       ended_at, description, labels, request, summary, \
+                       (SELECT hosts.name FROM tidemill_hosts hosts WHERE hosts.id = owner)";
 
 impl RunRow {
     fn of(row: &Row) -> Result<Self, StoreError> {
@@ -155,6 +158,7 @@ impl RunRow {
             labels: serde_json::from_value(json(12)?).map_err(|e| StoreError::unreadable(&e))?,
             request: json(13)?,
             summary: summary.transpose()?,
+            owner_name: row.get(15)?,
         })
     }
 }

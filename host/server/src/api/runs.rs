@@ -439,7 +439,8 @@ pub(super) fn run(row: RunRow) -> Run {
         labels: row.labels,
         problems: summary["errors"].as_array().into_iter().flatten().map(problem).collect(),
         nodes: serde_json::from_value::<NodeCounts>(summary).unwrap_or_default(),
-        host: row.owner.map(|it| it.0),
+        host: row.owner_name,
+        process: row.owner.map(|it| it.0),
     }
 }
 

@@ -142,8 +142,10 @@ pub struct Run {
     /// Why it could not begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<SingleProblem>,
-    /// The process that carries it out.
+    /// What the host is called that carries it out, or has.
     pub host: Option<String>,
+    /// That host's process, which no other is ever named like.
+    pub process: Option<String>,
 }
 
 /// All that is known of a run.
