@@ -203,6 +203,26 @@ fn examples_are_deployed_with_what_lies_beside_them() {
 }
 
 #[test]
+fn a_deleted_version_frees_what_only_it_used_and_its_number_stays_taken() {
+    let bench = Bench::example("hello");
+    let _service = Service::with_login(&bench);
+    bench.done(&["deploy", "."]);
+    bench.done(&["run", "hello", "--wait"]);
+    let digest = bench.json(&["components"])[0]["digest"].as_str().expect("a digest").to_owned();
+    bench.refused(&["components", "delete", &digest], &["error[component-in-use]", "pipeline `hello`"]);
+    bench.refused(&["pipelines", "delete", "hello"], &["error[bad-version]", "`hello@1`"]);
+    bench.refused(&["pipelines", "delete", "hello@7"], &["error[unknown-pipeline]", "no version 7"]);
+    bench.done(&["pipelines", "delete", "hello@1"]);
+    assert_eq!(bench.json(&["pipelines"]), serde_json::json!([]));
+    bench.refused(&["run", "hello"], &["error[unknown-pipeline]"]);
+    assert!(!bench.path("tidemill-data/deployments/hello/1").exists());
+    bench.done(&["components", "delete", &digest]);
+    assert_eq!(bench.json(&["runs"]).as_array().map(Vec::len), Some(1), "its runs stay");
+    assert_eq!(bench.done(&["deploy", "."]).stdout.trim(), "hello@2");
+    assert_eq!(bench.json(&["pipelines", "versions", "hello"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn a_changed_pipeline_is_a_new_version_and_differs_where_it_was_changed() {
     let bench = Bench::example("hello");
     let _service = Service::with_login(&bench);

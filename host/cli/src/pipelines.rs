@@ -18,6 +18,11 @@ pub(crate) fn pipelines(args: &PipelinesCommand, host: Option<&str>) -> anyhow::
         None => list(&client, args.json)?,
         Some(PipelinesWhat::List { json }) => list(&client, *json)?,
         Some(PipelinesWhat::Show { pipeline, json }) => show(&client, pipeline, *json)?,
+        Some(PipelinesWhat::Delete { pipeline }) => {
+            let (name, version) = versioned(pipeline)?;
+            let gone: PipelineVersion = client.delete(&["pipelines", name, "versions", version])?;
+            talk!("deleted version {} of `{}`; its runs and tables stay", gone.version, gone.name);
+        }
         Some(PipelinesWhat::Versions { name, json }) => versions(&client, name, *json)?,
         Some(PipelinesWhat::Diff { name, before, after }) => {
             let of = |version: i64| -> anyhow::Result<Pipeline> {
@@ -90,14 +95,23 @@ fn used(it: &ComponentUse) -> String {
 
 /// `NAME` or `NAME@VERSION`.
 fn find(client: &Client, typed: &str) -> anyhow::Result<Pipeline> {
-    let Some((name, version)) = typed.split_once('@') else { return client.get(&["pipelines", typed]) };
+    if !typed.contains('@') {
+        return client.get(&["pipelines", typed]);
+    }
+    let (name, version) = versioned(typed)?;
+    client.get(&["pipelines", name, "versions", version])
+}
+
+/// `NAME@VERSION`.
+fn versioned(typed: &str) -> Result<(&str, &str), Problem> {
+    let (name, version) = typed.split_once('@').unwrap_or((typed, ""));
     if version.parse::<i64>().is_err() {
         let what = format!("`{version}` is no version of a pipeline");
         let mend =
             format!("write a number, such as `{name}@1`; `tidemill pipelines versions {name}` lists them");
-        return Err(Problem::new(Code("bad-version"), what, mend).into());
+        return Err(Problem::new(Code("bad-version"), what, mend));
     }
-    client.get(&["pipelines", name, "versions", version])
+    Ok((name, version))
 }
 
 /// Text line by line, then components and files that are not the same.

@@ -98,6 +98,24 @@ impl Deployments {
         Err(ApiProblem::new(Code("unknown-pipeline"), format!("there is no pipeline `{shown}`"), mend))
     }
 
+    /// Removes a version and its folder; what nothing else refers to goes with the next collection.
+    pub(crate) async fn remove(&self, name: &str, version: i64) -> Result<VersionRow, ApiProblem> {
+        let Some(row) = self.store.remove_version(name, version, clock::now()).await? else {
+            let found = self.version(name, Some(version)).await;
+            return found.map(|it| it.row);
+        };
+        let folder = self.folder(&row);
+        let removed =
+            task::blocking(move || std::fs::remove_dir_all(&folder).map_err(|e| (folder, e))).await?;
+        match removed {
+            Err((folder, e)) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(folder = %folder.display(), error = %e, "the folder of a removed version stays");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(row)
+    }
+
     /// What a reference means now.
     pub(crate) async fn digest_of(&self, uses: &Uses) -> Result<Digest, ApiProblem> {
         match uses {

@@ -42,6 +42,7 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
         &[
             "ambiguous-run",
             "component-in-use",
+            "pipeline-in-use",
             "idempotency-conflict",
             "run-ended",
             "run-not-over",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemill_plan::Digest;
+use tidemill_plan::{Code, Digest, Problem};
 
 use crate::conditions::Conditions;
 use crate::db::Tx;
@@ -132,7 +132,9 @@ impl Store {
     /// When the database is away.
     pub async fn pipelines(&self, after: Option<String>, limit: u32) -> Result<Vec<VersionRow>, StoreError> {
         let mut conditions = Conditions::default();
-        conditions.and("version = (SELECT MAX(version) FROM tidemill_pipelines n WHERE n.name = p.name)", []);
+        let newest = "version = (SELECT MAX(version) FROM tidemill_pipelines n WHERE n.name = p.name \
+                      AND n.removed_at IS NULL)";
+        conditions.and(newest, []);
         if let Some(it) = after {
             conditions.and("name > ?", [text(it)]);
         }
@@ -153,7 +155,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<VersionRow>, StoreError> {
         let mut conditions = Conditions::default();
-        conditions.and("name = ?", [text(name)]);
+        conditions.and("name = ? AND removed_at IS NULL", [text(name)]);
         if let Some(it) = before {
             conditions.and("version < ?", [Value::Int(it)]);
         }
@@ -161,6 +163,24 @@ impl Store {
         let mut tx = self.read().await?;
         let rows = tx.fetch(&format!("SELECT {COLUMNS} FROM tidemill_pipelines{rest}"), &values).await?;
         rows.iter().map(VersionRow::of).collect()
+    }
+
+    /// Forgets a version: what only it refers to may go then. `None` where there is no such version.
+    ///
+    /// # Errors
+    /// `pipeline-in-use` while a run of it has not ended; as [`Store::write`].
+    pub async fn remove_version(
+        &self,
+        name: &str,
+        version: i64,
+        at: i64,
+    ) -> Result<Option<VersionRow>, StoreError> {
+        let name = name.to_owned();
+        self.write(ANSWER, move |tx| {
+            let name = name.clone();
+            Box::pin(async move { remove(tx, &name, version, at).await })
+        })
+        .await
     }
 
     /// Whether any version of a pipeline has the file.
@@ -180,8 +200,32 @@ async fn row(tx: &mut Tx, name: &str, version: Option<i64>) -> Result<Option<Ver
         None => ("ORDER BY version DESC LIMIT 1", Vec::new()),
     };
     values.insert(0, text(name));
-    let sql = format!("SELECT {COLUMNS} FROM tidemill_pipelines WHERE name = $1 {condition}");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tidemill_pipelines WHERE name = $1 AND removed_at IS NULL {condition}"
+    );
     tx.fetch_optional(&sql, &values).await?.as_ref().map(VersionRow::of).transpose()
+}
+
+async fn remove(tx: &mut Tx, name: &str, version: i64, at: i64) -> Result<Option<VersionRow>, StoreError> {
+    tx.lock("registry").await?;
+    let Some(found) = row(tx, name, Some(version)).await? else { return Ok(None) };
+    let of = [text(name), Value::Int(version)];
+    let sql = "SELECT id FROM tidemill_runs WHERE pipeline = $1 AND version = $2 \
+               AND state IN ('queued', 'running') ORDER BY id LIMIT 1";
+    if let Some(run) = tx.fetch_optional(sql, &of).await? {
+        let what = format!(
+            "run `{}` of version {version} of pipeline `{name}` has not ended",
+            run.get::<String>(0)?
+        );
+        let mend = "wait for it, or end it with `tidemill runs cancel`";
+        return Err(Problem::new(Code("pipeline-in-use"), what, mend).into());
+    }
+    for table in ["tidemill_pipeline_components", "tidemill_pipeline_files"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE name = $1 AND version = $2"), &of).await?;
+    }
+    let sql = "UPDATE tidemill_pipelines SET removed_at = $3, text = '' WHERE name = $1 AND version = $2";
+    tx.execute(sql, &[&of[..], &[Value::Int(at)]].concat()).await?;
+    Ok(Some(found))
 }
 
 async fn deploy(tx: &mut Tx, new: &NewVersion) -> Result<(VersionRow, DeployedAs), StoreError> {
@@ -190,7 +234,10 @@ async fn deploy(tx: &mut Tx, new: &NewVersion) -> Result<(VersionRow, DeployedAs
     if let Some(it) = newest.clone().filter(|it| it.digest == new.digest) {
         return Ok((it, DeployedAs::Same));
     }
-    let version = newest.map_or(1, |it| it.version + 1);
+    // A number that was given once means one version for ever, also when that was removed.
+    let sql = "SELECT MAX(version) FROM tidemill_pipelines WHERE name = $1";
+    let given = tx.fetch_optional(sql, &[text(new.name.clone())]).await?;
+    let version = given.map_or(Ok(None), |it| it.get::<Option<i64>>(0))?.unwrap_or(0) + 1;
     let sql = "INSERT INTO tidemill_pipelines (name, version, digest, file_name, text, summary, deployed_at, \
                deployed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = [

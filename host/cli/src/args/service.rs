@@ -240,6 +240,11 @@ pub(crate) enum PipelinesWhat {
         #[arg(long)]
         json: bool,
     },
+    /// Delete a version, so that components and files that only it uses may go; its runs and tables stay
+    Delete {
+        /// `NAME@VERSION`
+        pipeline: String,
+    },
     /// List the versions of a pipeline
     Versions {
         /// The pipeline's name

@@ -32,6 +32,7 @@ pub(super) fn routes() -> Routes {
             .routes(routes!(list_versions))
             .routes(routes!(show_version)),
         operator: OpenApiRouter::new().routes(routes!(deploy_pipeline)).routes(routes!(plan_pipeline)),
+        admin: OpenApiRouter::new().routes(routes!(delete_version)),
         ..Routes::default()
     }
 }
@@ -141,6 +142,21 @@ async fn show_version(
 ) -> Result<Json<Pipeline>, ApiProblem> {
     let found = context.deployments.version(&name, Some(version)).await?;
     Ok(Json(pipeline(&context, found).await?))
+}
+
+/// Delete a version, so that its components and files may go; refused while a run of it has not ended
+#[utoipa::path(delete, path = "/api/v1/pipelines/{name}/versions/{version}", tag = "pipelines",
+    params(
+        ("name" = String, Path, description = "name of the pipeline"),
+        ("version" = i64, Path, description = "number of the version, which no other ever has")),
+    responses(
+        (status = 200, description = "deleted", body = PipelineVersion),
+        (status = "default", description = "refused", body = wire::ProblemBody, content_type = "application/problem+json")))]
+async fn delete_version(
+    State(context): State<Context>,
+    PathOf((name, number)): PathOf<(String, i64)>,
+) -> Result<Json<PipelineVersion>, ApiProblem> {
+    Ok(Json(version(context.deployments.remove(&name, number).await?)))
 }
 
 async fn pipeline(context: &Context, found: Version) -> Result<Pipeline, ApiProblem> {
