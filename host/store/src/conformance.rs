@@ -1,5 +1,6 @@
 //! What every store must do: one suite, run on SQLite and on PostgreSQL.
 
+mod mirrors;
 mod registry;
 mod runs;
 mod tables;
@@ -87,6 +88,9 @@ conformance! {
     tables::a_version_is_found_by_its_cache_key_until_it_expires,
     tables::tables_are_listed_by_name_page_by_page,
     tables::two_hosts_commit_in_turn,
+    mirrors::what_is_wanted_last_is_wanted_and_only_with_its_commit,
+    mirrors::what_a_mirror_lacks_is_found_by_the_next_host,
+    mirrors::a_version_that_is_gone_gives_way_unless_another_is_wanted,
     registry::a_component_is_kept_once_and_its_tags_move,
     registry::a_fixed_tag_never_points_at_another,
     registry::a_pipeline_has_versions_that_say_different_things,

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Executor as _, Postgres, Sqlite, Transaction};
+use tokio::sync::mpsc;
 
 use crate::value::{Row, Value};
 use crate::{StoreError, StoreOptions};
@@ -183,6 +184,10 @@ macro_rules! bind {
 }
 
 impl Tx {
+    pub(crate) fn of_postgres(tx: Transaction<'static, Postgres>, shown: String) -> Self {
+        Self { inner: Inner::Postgres(tx), shown }
+    }
+
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         match self.inner {
@@ -248,6 +253,29 @@ impl Tx {
             Inner::Postgres(tx) => tx.execute(sqlx::raw_sql(sql)).await.map(drop),
         };
         done.map_err(|e| StoreError::of(&self.shown, &e))
+    }
+
+    /// See [`crate::MirrorTx::copy_in`].
+    pub(crate) async fn copy_in<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        bytes: &mut mpsc::Receiver<Result<Vec<u8>, E>>,
+    ) -> Result<u64, E> {
+        let Self { inner, shown } = self;
+        let failed = |e: sqlx::Error| E::from(StoreError::of(shown, &e));
+        let Inner::Postgres(tx) = inner else { unreachable!("only PostgreSQL is asked for a COPY") };
+        let mut copy = tx.copy_in_raw(sql).await.map_err(failed)?;
+        while let Some(next) = bytes.recv().await {
+            match next {
+                Ok(bytes) => drop(copy.send(bytes).await.map_err(failed)?),
+                Err(e) => {
+                    // The server answers an abort with an error, which says nothing new.
+                    drop(copy.abort("the rows could not be read").await);
+                    return Err(e);
+                }
+            }
+        }
+        copy.finish().await.map_err(failed)
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
