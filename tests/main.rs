@@ -16,6 +16,7 @@ mod readme;
 mod reuse;
 mod service;
 mod service_bucket;
+mod service_mirror;
 mod service_runs;
 mod service_tables;
 mod sources;

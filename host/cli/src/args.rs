@@ -18,7 +18,7 @@ pub(crate) use service::{
 };
 pub(crate) use tables::{
     CleanArgs, CompactArgs, ExpireArgs, Format, GcArgs, HistoryArgs, LakeCommand, LakeWhat, LineageArgs,
-    ShowArgs, TablesArgs, TablesCommand, TablesWhat,
+    MirrorsArgs, ShowArgs, TablesArgs, TablesCommand, TablesWhat,
 };
 
 /// Runs pipelines of sandboxed data tasks.

@@ -10,9 +10,9 @@ use reqwest::Method;
 use reqwest::blocking::Response;
 use serde_json::json;
 use tidemill_plan::{Code, Problem, Window};
-use tidemill_server::wire::{LineageOfTable, LineageStep, TableAuthor, TableVersion};
+use tidemill_server::wire::{LineageOfTable, LineageStep, TableAuthor, TableMirror, TableVersion};
 
-use crate::args::{HistoryArgs, LineageArgs, ShowArgs, TablesArgs};
+use crate::args::{HistoryArgs, LineageArgs, MirrorsArgs, ShowArgs, TablesArgs};
 use crate::client::Client;
 use crate::complain::talk;
 use crate::show::{Shown, rows_wanted};
@@ -128,6 +128,51 @@ pub(crate) fn lineage(args: &LineageArgs, client: &Client) -> anyhow::Result<End
         )?;
     }
     Ok(Ending::Done)
+}
+
+pub(crate) fn mirrors(args: &MirrorsArgs, client: &Client) -> anyhow::Result<Ending> {
+    let query: Vec<_> = args.behind.then(|| ("behind", "true".to_owned())).into_iter().collect();
+    let found: Vec<TableMirror> = client.list(&["mirrors"], &query, None)?;
+    if args.json {
+        table_view::print_json(&json!(found))?;
+        return Ok(Ending::Done);
+    }
+    if found.is_empty() {
+        talk!("{}", if args.behind { "no mirror is behind" } else { "nothing is mirrored yet" });
+        return Ok(Ending::Done);
+    }
+    for (target, problem) in found.iter().filter_map(|it| Some((&it.target, &it.error.as_ref()?.problem))) {
+        talk!("`{target}`: {} [{}]", problem.title, problem.code);
+        if let Some(mend) = &problem.detail {
+            talk!("  to mend: {mend}");
+        }
+    }
+    let header = ["mirror", "pipeline", "node", "table", "version", "has", "since", "state"];
+    table_view::print(&header, found.into_iter().map(mirror_row).collect())?;
+    Ok(Ending::Done)
+}
+
+fn mirror_row(it: TableMirror) -> Vec<String> {
+    let state = match (&it.error, it.is_behind) {
+        (Some(error), _) => error.problem.code.clone(),
+        (None, true) => "behind".to_owned(),
+        (None, false) => "current".to_owned(),
+    };
+    let has = it.mirrored.as_ref().map(|has| match has.table == it.table {
+        true => has.version.to_string(),
+        false => at_version(&has.table, Some(has.version)),
+    });
+    let since = it.mirrored.as_ref().map(|it| tokens::short_time(&it.at));
+    vec![
+        it.target,
+        it.pipeline,
+        it.node,
+        it.table,
+        it.version.to_string(),
+        has.unwrap_or_default(),
+        since.unwrap_or_default(),
+        state,
+    ]
 }
 
 /// The rows that were asked for, as they arrive.

@@ -38,6 +38,7 @@ impl Settings {
             data_dir: PathBuf::from(layers.text("data_dir")),
             store_url: layers.text("store"),
             lake_url: layers.text("lake_url"),
+            mirror_url: layers.optional_text("mirror_url"),
             compile_cache_dir: PathBuf::from(layers.text("compile_cache_dir")),
             tls: tls(layers)?,
             proxy: if layers.flag("behind_proxy") { Proxy::Trusted } else { Proxy::None },

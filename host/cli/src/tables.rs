@@ -14,6 +14,7 @@ pub(crate) fn tables(command: &TablesCommand, host: Option<&str>) -> anyhow::Res
     match &command.what {
         Some(TablesWhat::History(it)) => return host_tables::history(it, &require_host(host)?),
         Some(TablesWhat::Lineage(it)) => return host_tables::lineage(it, &require_host(host)?),
+        Some(TablesWhat::Mirrors(it)) => return host_tables::mirrors(it, &require_host(host)?),
         None => {}
     }
     let args = &command.list;

@@ -15,6 +15,7 @@ mod live_table;
 mod local;
 mod log_chunks;
 mod log_file;
+mod mirror;
 mod observer;
 mod origin;
 mod preview;
@@ -38,8 +39,8 @@ pub use compare::{
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use live::{
-    AttemptCounts, Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, Moved, RunRequest,
-    RunView, Soon, source_table_missing,
+    AttemptCounts, Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, MIRRORS_MAX,
+    Moved, RunRequest, RunView, Soon, source_table_missing,
 };
 pub use live_table::{
     Compacted, LiveTables, Making, Sweep, Swept, compact, expire, manifest_of, read_version, sweep,

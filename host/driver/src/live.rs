@@ -7,6 +7,7 @@ mod counts;
 mod flights;
 mod fold;
 mod journal;
+mod mirrors;
 mod publish;
 mod request;
 mod run;
@@ -23,11 +24,12 @@ use std::time::{Duration, Instant};
 use tidemill_lake::Lake;
 use tidemill_plan::{Machine, Problem};
 use tidemill_sandbox::Sandbox;
-use tidemill_store::{RunRow, Store};
-use tokio::sync::{broadcast, watch};
+use tidemill_store::{MirrorDatabase, RunRow, Store};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 
 pub use self::counts::AttemptCounts;
+pub use self::mirrors::MIRRORS_MAX;
 pub use self::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 pub use self::views::{Follower, LiveLoad, RunView};
 
@@ -66,6 +68,8 @@ pub struct LiveOptions {
     pub records_root: PathBuf,
     /// How long another host may be silent before its runs are taken over.
     pub lease: Duration,
+    /// Where tables are mirrored.
+    pub mirror: Option<MirrorDatabase>,
 }
 
 /// What all runs share.
@@ -81,6 +85,7 @@ pub(crate) struct LiveContext {
     pub(crate) runs_max: usize,
     pub(crate) records_root: PathBuf,
     pub(crate) lease: Duration,
+    pub(crate) mirror: Option<MirrorDatabase>,
 }
 
 /// A run has moved on: its journal is longer by now.
@@ -95,6 +100,8 @@ pub struct Live {
     context: LiveContext,
     center: Arc<Center>,
     moved: broadcast::Sender<Moved>,
+    /// Tables of the mirror may be behind.
+    behind: Notify,
     stop: watch::Sender<bool>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -116,7 +123,7 @@ impl Live {
         deployments: Arc<dyn Deployments>,
         options: LiveOptions,
     ) -> Arc<Self> {
-        let LiveOptions { jobs, runs_max, machine, records_root, lease } = options;
+        let LiveOptions { jobs, runs_max, machine, records_root, lease, mirror } = options;
         let on_failure = tidemill_engine::OnFailure::FailFast;
         let capacity = Capacities { jobs, machine, on_failure }.capacity();
         let runs_max = usize::try_from(runs_max).expect("usize has at least 32 bits");
@@ -131,6 +138,7 @@ impl Live {
             runs_max,
             records_root,
             lease,
+            mirror,
         };
         let center = Arc::new(Center::new(context.clone(), capacity));
         let mut threads = Vec::new();
@@ -146,6 +154,7 @@ impl Live {
             context,
             center,
             moved,
+            behind: Notify::new(),
             stop,
             tasks: tokio::sync::Mutex::new(JoinSet::new()),
             threads: Mutex::new(threads),
@@ -153,6 +162,7 @@ impl Live {
         let mut tasks = live.tasks.try_lock().expect("nobody else has it yet");
         tasks.spawn(flights::fly(Arc::clone(&live)));
         tasks.spawn(claims::claim(Arc::clone(&live)));
+        tasks.spawn(mirrors::follow(Arc::clone(&live)));
         drop(tasks);
         live
     }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use crate::cell::Cell;
 use crate::field::{Cpus, Duration, Field, LookBack, Share, Size};
 use crate::fields::Entries;
+use crate::mirror::Mirror;
 use crate::parameter::ParameterType;
 use crate::reference::References;
 use crate::sweep::SweepDecl;
@@ -94,6 +95,8 @@ pub(crate) struct SourceDecl {
     pub(crate) identifiers: Option<Vec<String>>,
     /// Sort by time and identifiers on reading instead of refusing unsorted rows.
     pub(crate) sort: Option<Field<bool>>,
+    /// The table of PostgreSQL that a service keeps equal to this one.
+    pub(crate) mirror: Option<Field<Mirror>>,
     /// Declared columns; all others are dropped. Without any: all columns, types inferred.
     #[schemars(with = "Option<Entries<ColumnDecl>>")]
     pub(crate) columns: Entries<ColumnDecl>,
@@ -127,6 +130,8 @@ pub(crate) struct NodeDecl {
     pub(crate) identity_ignore: Vec<At<String>>,
     /// What happens to rows that the table already has.
     pub(crate) write_mode: Option<Field<WriteMode>>,
+    /// The table of PostgreSQL that a service keeps equal to the node's, or one for each output port.
+    pub(crate) mirror: Option<Field<Mirror>>,
     /// Of a node that appends or upserts: the first time that it computes, for identifiers that come new as well.
     pub(crate) first_time: Option<Field<Time>>,
     /// Of a node that upserts: whether rows are computed again when what they were made of changes.

@@ -19,6 +19,7 @@ mod fields;
 mod file;
 mod file_names;
 mod graph;
+mod mirror;
 mod parameter;
 mod pipeline;
 mod reference;
@@ -52,6 +53,7 @@ pub use data_type::{data_type, data_type_name};
 pub use description::{Arity, Hints, InputPort, OutputPort, TaskDescription};
 pub use digest::{Digest, TableName};
 pub use identity::{cache_key, node_seed};
+pub use mirror::{MIRROR_TABLE, MirrorTarget};
 pub use nearest::nearest;
 pub use pipeline::{Pipeline, parse};
 pub use plan::{

@@ -11,7 +11,7 @@ use crate::graph::{self, Decl};
 use crate::nearest::did_you_mean;
 use crate::source::format_of_path;
 use crate::text::{At, Problems, Text};
-use crate::{Code, Problem, SourcePlace, SourceSpec, tree};
+use crate::{Code, MirrorTarget, Problem, SourcePlace, SourceSpec, tree};
 
 /// A checked pipeline file.
 #[derive(Clone, Debug)]
@@ -60,6 +60,25 @@ impl Pipeline {
     #[must_use]
     pub fn node_summary(&self, name: &str) -> &str {
         self.file.nodes.get(name).map_or("", |it| &it.value.summary)
+    }
+
+    /// The first source or node that says where it is mirrored.
+    #[must_use]
+    pub fn mirrored(&self) -> Option<&str> {
+        let sources = self.file.sources.iter().filter(|it| it.value.mirror.is_some()).map(|it| &it.name);
+        let nodes = self.file.nodes.iter().filter(|it| it.value.mirror.is_some()).map(|it| &it.name);
+        sources.chain(nodes).next().map(String::as_str)
+    }
+
+    /// Whether some parameters may lead to a table being mirrored there.
+    #[must_use]
+    pub fn may_mirror(&self, target: &MirrorTarget) -> bool {
+        let sources = self.file.sources.iter().filter_map(|it| it.value.mirror.as_ref());
+        let nodes = self.file.nodes.iter().filter_map(|it| it.value.mirror.as_ref());
+        sources.chain(nodes).any(|it| match it {
+            Field::Is(it) => it.targets().any(|it| it == target),
+            Field::Later(..) => true,
+        })
     }
 
     /// Where sources read, by name: enough to find their files before anything is bound. `None` where one of them needs
@@ -208,6 +227,7 @@ impl SourceDecl {
         self.time_index.iter().for_each(|it| it.visit(see));
         self.knowledge_time.iter().for_each(|it| it.visit(see));
         self.sort.iter().for_each(|it| it.visit(see));
+        self.mirror.iter().for_each(|it| it.visit(see));
     }
 }
 
@@ -219,6 +239,7 @@ impl NodeDecl {
             reference.wanted.iter().for_each(|(_, it)| it.visit(see));
         }
         self.write_mode.iter().for_each(|it| it.visit(see));
+        self.mirror.iter().for_each(|it| it.visit(see));
         self.first_time.iter().for_each(|it| it.visit(see));
         self.corrections.iter().for_each(|it| it.visit(see));
         self.timeout.iter().for_each(|it| it.visit(see));

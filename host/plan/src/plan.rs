@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
-use crate::{Digest, SourceSpec, TableName, TaskDescription, Time, Window};
+use crate::{Digest, MirrorTarget, SourceSpec, TableName, TaskDescription, Time, Window};
 
 /// A pipeline with its parameters bound.
 #[derive(Clone, Debug)]
@@ -149,6 +149,8 @@ pub struct PlanTable {
     pub columns: Option<SchemaRef>,
     pub time_index: Option<String>,
     pub identifiers: Vec<String>,
+    /// The table of PostgreSQL that a service keeps equal to it.
+    pub mirror: Option<MirrorTarget>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

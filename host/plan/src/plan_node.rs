@@ -10,6 +10,7 @@ use crate::field::LookBack;
 use crate::fields::Named;
 use crate::file::NodeDecl;
 use crate::identity::{Recipe, RecipeWork};
+use crate::mirror;
 use crate::nearest::did_you_mean;
 use crate::plan_inputs::Binding;
 use crate::planner::{Group, GroupState, KnownTask, Planner, Twins};
@@ -106,7 +107,13 @@ impl<'p> Planner<'p, '_> {
                 None => None,
             };
         }
-        let (outputs, update_id) = self.identify(task, &parameters, member.ignored, &inputs);
+        let (mut outputs, update_id) = self.identify(task, &parameters, member.ignored, &inputs);
+        if let Some(mirror) = &settings.mirror
+            && let Err(problem) = mirror::assign(&node.name, mirror, &mut outputs)
+        {
+            self.problems.push(node.at, problem);
+            return None;
+        }
         let parameters = self.shared_parameters(&node.name, parameters);
         let planned = PlanNode {
             name: family::member_name(&node.name, key),
@@ -205,6 +212,7 @@ impl<'p> Planner<'p, '_> {
                 columns: port.columns.clone(),
                 time_index: port.time_index.clone(),
                 identifiers: port.identifiers.clone(),
+                mirror: None,
             }
         });
         (tables.collect(), recipe.update_id())
@@ -240,6 +248,7 @@ impl<'p> Planner<'p, '_> {
             self.problems.add(decl.at, Code("duplicate-table"), what, mend);
             return None;
         }
+        self.check_mirrors(decl.at, &node)?;
         self.writers.extend(node.outputs.iter().map(|it| (it.id, index)));
         self.nodes.push(node);
         Some(index)

@@ -8,6 +8,7 @@ use crate::family::Members;
 use crate::fields::{Entries, Named};
 use crate::file::SourceDecl;
 use crate::identity::{Recipe, RecipeWork};
+use crate::mirror::{self, Mirror};
 use crate::planner::{Group, GroupOutput, GroupState, Planner, Twins};
 use crate::settings::Settings;
 use crate::source::format_of_path;
@@ -19,7 +20,8 @@ const PORT: &str = "output";
 
 impl<'p> Planner<'p, '_> {
     pub(crate) fn plan_source(&mut self, source: &'p Named<SourceDecl>) -> Group {
-        let spec = match self.source_spec(source) {
+        let resolved = self.source_spec(source).and_then(|spec| Ok((spec, self.source_mirror(source)?)));
+        let (spec, mirror) = match resolved {
             Ok(it) => it,
             Err(problem) => {
                 self.problems.push(problem.at, problem.value);
@@ -31,7 +33,7 @@ impl<'p> Planner<'p, '_> {
         let id = recipe.table_id(PORT);
         let update_id = recipe.update_id();
         let settings = Settings::of_source(&self.machine);
-        let node = PlanNode {
+        let mut node = PlanNode {
             name: source.name.clone(),
             family: source.name.clone(),
             key: Vec::new(),
@@ -44,6 +46,7 @@ impl<'p> Planner<'p, '_> {
                 columns: None,
                 time_index: spec.time_index.clone(),
                 identifiers: spec.identifiers.clone().unwrap_or_default(),
+                mirror: None,
             }],
             work: Work::Source(spec),
             update_id,
@@ -56,6 +59,14 @@ impl<'p> Planner<'p, '_> {
             corrections: settings.corrections,
             priority: settings.priority,
         };
+        let assigned = mirror.map_or(Ok(()), |it| mirror::assign(&source.name, &it, &mut node.outputs));
+        if let Err(problem) = assigned {
+            self.problems.push(source.at, problem);
+            return Group::failed();
+        }
+        if self.check_mirrors(source.at, &node).is_none() {
+            return Group::failed();
+        }
         let position = self.nodes.len();
         let twin = self.writers.get(&id).copied().filter(|_| self.twins == Twins::Shared);
         if twin.is_none() {
@@ -71,6 +82,11 @@ impl<'p> Planner<'p, '_> {
             keys: Vec::new(),
             outputs: Some(Rc::new([GroupOutput { port: PORT.to_owned(), columns }])),
         }
+    }
+
+    fn source_mirror(&mut self, source: &'p Named<SourceDecl>) -> Result<Option<Mirror>, At<Problem>> {
+        let mirror = source.value.mirror.as_ref();
+        mirror.map(|it| it.resolve(&mut self.expressions, &self.scope)).transpose()
     }
 
     fn source_spec(&mut self, source: &Named<SourceDecl>) -> Result<SourceSpec, At<Problem>> {

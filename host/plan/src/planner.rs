@@ -16,7 +16,8 @@ use crate::graph::Decl;
 use crate::task_parameters::TaskSchema;
 use crate::text::Problems;
 use crate::{
-    Code, Digest, FamilyKey, Pipeline, Plan, PlanNode, Problem, SeenAs, TaskDescription, Window, bind,
+    Code, Digest, FamilyKey, MirrorTarget, Pipeline, Plan, PlanNode, Problem, SeenAs, TaskDescription,
+    Window, bind,
 };
 
 /// A task as the catalog knows it.
@@ -124,6 +125,8 @@ pub(crate) struct Planner<'p, 'env> {
     /// Who writes each table.
     pub(crate) writers: HashMap<Digest, usize>,
     pub(crate) twins: Twins,
+    /// Who is mirrored into each table of PostgreSQL.
+    pub(crate) mirrored: BTreeMap<MirrorTarget, String>,
     /// By declaration that is no family: a sweep may plan it a million times.
     seen_as: HashMap<&'p str, Arc<SeenAs>>,
     /// By declaration: those of its last node.
@@ -192,6 +195,7 @@ impl<'p, 'env> Planner<'p, 'env> {
             groups: HashMap::new(),
             writers: HashMap::new(),
             twins,
+            mirrored: BTreeMap::new(),
             seen_as: HashMap::new(),
             parameters: HashMap::new(),
             catalog,

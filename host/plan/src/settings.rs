@@ -5,6 +5,7 @@ use crate::expression::{Expressions, Scope};
 use crate::field::{Duration, Field, LookBack, Setting, Share, Size};
 use crate::fields::Named;
 use crate::file::{NodeDecl, RetryDecl};
+use crate::mirror::Mirror;
 use crate::nearest::did_you_mean;
 use crate::planner::Machine;
 use crate::text::{At, Offset};
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) retry: Retry,
     pub(crate) write_mode: WriteMode,
+    pub(crate) mirror: Option<Mirror>,
     pub(crate) first_time: Option<Time>,
     pub(crate) corrections: Corrections,
     pub(crate) priority: i32,
@@ -90,6 +92,7 @@ impl Settings {
             timeout_ms: timeout.map(|it| it.0),
             retry,
             write_mode,
+            mirror: resolve.get(decl.mirror.as_ref())?,
             first_time,
             corrections,
             priority: resolve.get(decl.priority.as_ref())?.unwrap_or(defaults::PRIORITY),
@@ -110,6 +113,7 @@ impl Settings {
             timeout_ms: None,
             retry: defaults::RETRY,
             write_mode: defaults::WRITE_MODE,
+            mirror: None,
             first_time: None,
             corrections: defaults::CORRECTIONS,
             priority: defaults::PRIORITY,

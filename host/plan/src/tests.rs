@@ -18,6 +18,7 @@ mod families;
 mod file_rules;
 mod identities;
 mod inputs;
+mod mirrors;
 mod parameters;
 mod reading;
 mod schema;

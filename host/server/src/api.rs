@@ -7,6 +7,7 @@ mod events;
 mod files;
 mod health;
 mod lake;
+mod mirrors;
 mod pipelines;
 mod run_logs;
 mod runs;
@@ -27,6 +28,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::Context;
 use crate::{guard, observe, wire};
+
+pub(crate) use mirrors::no_mirror;
 
 pub(crate) const OPENAPI: &str = "/api/v1/openapi.json";
 pub(crate) const DOCS: &str = "/api/v1/docs";
@@ -87,6 +90,7 @@ pub(crate) fn router(context: &Context) -> Router {
         events::routes(),
         files::routes(),
         lake::routes(),
+        mirrors::routes(),
         pipelines::routes(),
         run_logs::routes(),
         runs::routes(),

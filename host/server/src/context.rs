@@ -7,7 +7,7 @@ use tidemill_driver::{Live, LiveOptions, LiveTables, RunId};
 use tidemill_lake::Lake;
 use tidemill_plan::Digest;
 use tidemill_sandbox::Sandbox;
-use tidemill_store::Store;
+use tidemill_store::{MirrorDatabase, Store};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clerk::Clerk;
@@ -52,6 +52,7 @@ impl Context {
         store: Store,
         sandbox: Arc<Sandbox>,
         (lake, tables): (Lake, LiveTables),
+        mirror: Option<MirrorDatabase>,
         request_prefix: String,
     ) -> Self {
         let clerk = Clerk::start(store.clone());
@@ -62,6 +63,7 @@ impl Context {
             Arc::clone(&registry),
             Files::new(options.files_dir()),
             options.deployments_dir(),
+            mirror.clone(),
         );
         let live_options = LiveOptions {
             jobs: options.jobs,
@@ -69,6 +71,7 @@ impl Context {
             machine: options.machine,
             records_root: options.records_dir(),
             lease: options.lease,
+            mirror,
         };
         let sandbox = Arc::clone(registry.sandbox());
         let known = Arc::new(deployments.clone());

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use tidemill_driver::{Deployed, Soon};
 use tidemill_plan::{Code, Digest, Machine, PlanNode, Problem, Work, nearest};
-use tidemill_store::{DeployedAs, NewVersion, PipelineFile, Store, Uses, Version, VersionRow};
+use tidemill_store::{
+    DeployedAs, MirrorDatabase, NewVersion, PipelineFile, Store, Uses, Version, VersionRow,
+};
 
 use crate::files::Files;
 use crate::lock::data_unusable;
@@ -28,6 +30,7 @@ pub struct Deployments {
     registry: Arc<Registry>,
     files: Files,
     dir: PathBuf,
+    mirror: Option<MirrorDatabase>,
 }
 
 impl tidemill_driver::Deployments for Deployments {
@@ -42,8 +45,14 @@ impl tidemill_driver::Deployments for Deployments {
 }
 
 impl Deployments {
-    pub(crate) fn new(store: Store, registry: Arc<Registry>, files: Files, dir: PathBuf) -> Self {
-        Self { store, registry, files, dir }
+    pub(crate) fn new(
+        store: Store,
+        registry: Arc<Registry>,
+        files: Files,
+        dir: PathBuf,
+        mirror: Option<MirrorDatabase>,
+    ) -> Self {
+        Self { store, registry, files, dir, mirror }
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -137,8 +146,11 @@ impl Deployments {
     ) -> Result<(VersionRow, DeployedAs), ApiProblem> {
         check_files(&files)?;
         let (text, file_name) = (draft.text.clone(), draft.file_name.clone());
-        let Planned { name, summary, plan, uses, sources: _ } =
+        let Planned { name, summary, plan, uses, mirrored, sources: _ } =
             planning::plan(&self.registry, draft, machine).await?;
+        if let Some(mirrored) = &mirrored {
+            self.check_mirrors(mirrored, &name, plan.as_ref()).await?;
+        }
         let this = self.clone();
         let (placed, files) = task::blocking(move || {
             let placed = Temporary::within(&this.dir)?;
@@ -167,6 +179,34 @@ impl Deployments {
             put_in_place(&placed, &self.folder(&row))?;
         }
         Ok((row, deployed))
+    }
+
+    /// Whoever writes into a table of the mirror goes on with it until his pipeline says otherwise.
+    async fn check_mirrors(
+        &self,
+        mirrored: &str,
+        name: &str,
+        plan: Option<&tidemill_plan::Plan>,
+    ) -> Result<(), ApiProblem> {
+        if self.mirror.is_none() {
+            return Err(crate::api::no_mirror(mirrored).into());
+        }
+        let nodes = plan.iter().flat_map(|it| &it.nodes);
+        for target in nodes.flat_map(|it| &it.outputs).filter_map(|it| it.mirror.as_ref()) {
+            let Some(row) = self.store.mirror(&target.to_string()).await?.filter(|it| it.pipeline != name)
+            else {
+                continue;
+            };
+            let Some(other) = self.store.pipeline(&row.pipeline, None).await? else { continue };
+            let pipeline = tidemill_plan::parse(&other.text, &other.row.file_name);
+            if pipeline.is_ok_and(|it| it.may_mirror(target)) {
+                let what = format!("`{target}` mirrors node `{}` of pipeline `{}`", row.node, row.pipeline);
+                let mend =
+                    format!("name another table in `mirror`, or deploy `{}` without that one", row.pipeline);
+                return Err(ApiProblem::new(Code("mirror-taken"), what, mend));
+            }
+        }
+        Ok(())
     }
 
     fn folder(&self, row: &VersionRow) -> PathBuf {

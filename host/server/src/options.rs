@@ -16,6 +16,8 @@ pub struct ServeOptions {
     pub store_url: String,
     /// Where tables live.
     pub lake_url: String,
+    /// The PostgreSQL that mirrors tables.
+    pub mirror_url: Option<String>,
     pub compile_cache_dir: PathBuf,
     pub tls: Option<TlsFiles>,
     pub proxy: Proxy,

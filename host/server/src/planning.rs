@@ -27,6 +27,8 @@ pub(crate) struct Planned {
     pub(crate) summary: String,
     /// `None` where parameters without a default have no value yet: each run gives them one, and is planned then.
     pub(crate) plan: Option<Plan>,
+    /// The first source or node that is mirrored.
+    pub(crate) mirrored: Option<String>,
     /// Where sources read that need no parameter for it.
     pub(crate) sources: Vec<(String, SourceSpec)>,
     /// What each reference means.
@@ -64,6 +66,7 @@ pub(crate) async fn plan(registry: &Registry, draft: Draft, machine: Machine) ->
         Request { sets: draft.sets, parameters: serde_json::Map::new(), window: Window::default(), machine };
     let (name, summary) = (pipeline.name().to_owned(), pipeline.summary().to_owned());
     let sources = pipeline.source_places();
+    let mirrored = pipeline.mirrored().map(str::to_owned);
     let unknown: Vec<Problem> = known.values().filter_map(|it| it.as_ref().err().cloned()).collect();
     let plan = task::blocking(move || tidemill_plan::plan(&pipeline, &request, &Known(known))).await?;
     let plan = match plan {
@@ -80,7 +83,7 @@ pub(crate) async fn plan(registry: &Registry, draft: Draft, machine: Machine) ->
         }
         Err(problems) => return Err(problems.into()),
     };
-    Ok(Planned { name, summary, plan, sources: sources.unwrap_or_default(), uses })
+    Ok(Planned { name, summary, plan, mirrored, sources: sources.unwrap_or_default(), uses })
 }
 
 async fn find(

@@ -8,11 +8,11 @@ use std::time::Duration;
 use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use tidemill_driver::LiveTables;
+use tidemill_driver::{LiveTables, MIRRORS_MAX};
 use tidemill_lake::{Durability, Home};
 use tidemill_plan::{Code, Problem};
 use tidemill_sandbox::{Options, Sandbox};
-use tidemill_store::{Among, HostId, NewToken, Role, Store, StoreOptions};
+use tidemill_store::{Among, HostId, MirrorDatabase, NewToken, Role, Store, StoreOptions};
 
 use tokio::runtime::Handle;
 
@@ -46,6 +46,7 @@ impl Service {
     pub async fn start(options: ServeOptions) -> Result<Self, Problem> {
         options.check()?;
         let tls = options.tls.as_ref().map(tls::config).transpose()?;
+        let mirror = options.mirror_url.as_deref().map(|url| mirror(url, &options)).transpose()?;
         // What is in there is for nobody else: rows, and hashes of tokens.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.data_dir);
         made.map_err(|e| data_unusable(&options.data_dir, &e))?;
@@ -82,7 +83,7 @@ impl Service {
             tidemill_lake::Options { durability: Durability::Always, ..tidemill_lake::Options::default() };
         let tables = LiveTables::new(store.clone(), Handle::current(), home, &lake_options);
         let lake = tables.lake(lake_options);
-        let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), id);
+        let context = Context::new(options, store, Arc::new(sandbox), (lake, tables), mirror, id);
         Ok(Self { context, listener, address, first_token, tls, _lock: lock })
     }
 
@@ -149,6 +150,14 @@ impl Service {
 async fn lake_home(address: String) -> Result<Home, Problem> {
     let opened = task::blocking(move || Home::open(&address, Handle::current())).await;
     opened.map_err(ApiProblem::into_first)?.map_err(|e| Problem::from(&e))
+}
+
+fn mirror(url: &str, options: &ServeOptions) -> Result<MirrorDatabase, Problem> {
+    MirrorDatabase::new(url, MIRRORS_MAX, options.store_connect_timeout).map_err(|_unreadable| {
+        // What stands there may be a password at the wrong place.
+        let what = "`mirror_url` is no address of a PostgreSQL";
+        Problem::new(Code("bad-setting"), what, "write it as `postgres://USER:PASSWORD@HOST:PORT/DATABASE`")
+    })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {

@@ -48,6 +48,7 @@ fn options(folder: &Path) -> ServeOptions {
         data_dir: folder.join("data"),
         store_url: format!("sqlite:{}", folder.join("data/tidemill.db").display()),
         lake_url: folder.join("data/lake").display().to_string(),
+        mirror_url: None,
         compile_cache_dir: cache(),
         tls: None,
         proxy: Proxy::None,

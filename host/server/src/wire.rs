@@ -25,8 +25,8 @@ pub use runs::{
 };
 pub use tables::{
     CollectLake, CollectedLake, CompactTables, CompactedTable, CompactedTables, ExpireSnapshots,
-    ExpiredSnapshots, LineageOfTable, LineageStep, OrphanedFile, RefusedTable, TableAuthor, TableDetail,
-    TableProgress, TableRead, TableVersion,
+    ExpiredSnapshots, LineageOfTable, LineageStep, MirrorTrouble, MirroredVersion, OrphanedFile,
+    RefusedTable, TableAuthor, TableDetail, TableMirror, TableProgress, TableRead, TableVersion,
 };
 pub use tokens::{AuditRecord, CreateToken, CreatedToken, Token, TokenRole};
 

@@ -21,6 +21,8 @@ pub(crate) enum TablesWhat {
     History(HistoryArgs),
     /// Show what a table of the service was made of, or what was made of it
     Lineage(LineageArgs),
+    /// List the tables of PostgreSQL that mirror tables of the service, and how far each has come
+    Mirrors(MirrorsArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -48,6 +50,16 @@ pub(crate) struct HistoryArgs {
     /// The newest so many
     #[arg(long, short = 'n', value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MirrorsArgs {
+    /// Only those that do not have yet what they are to have
+    #[arg(long)]
+    pub(crate) behind: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

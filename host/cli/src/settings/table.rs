@@ -60,6 +60,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         None,
         "Where tables live: a folder, or `s3://BUCKET/PREFIX`; default: `lake` in the data folder",
     ),
+    secret(
+        "mirror_url",
+        Kind::Text,
+        None,
+        "The database that mirrors tables of nodes that say so: `postgres://USER:PASSWORD@HOST/DATABASE`; without it, such pipelines are refused",
+    ),
     setting(
         "compile_cache_dir",
         Kind::Text,

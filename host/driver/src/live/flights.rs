@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_store::{Append, Patience, RunStatus, StoreError, append, commit_tables};
+use tidemill_store::{Append, Patience, RunStatus, StoreError, append, commit_tables, want_mirrors};
 
 use super::center::Flight;
 use super::{Live, Moved};
+use crate::log_file::now_ns;
 use crate::record::RunState;
 
 /// How long a run rests whose journal was refused without a reason that goes away by itself.
@@ -35,15 +36,18 @@ pub(super) async fn fly(live: Arc<Live>) {
 
 async fn land(live: Arc<Live>, flight: Flight) {
     let (append_to, commit) = (append_of(&flight), flight.commit.clone().map(Arc::new));
-    let host = flight.host.clone();
+    let (host, wishes) = (flight.host.clone(), Arc::new(flight.pending.wishes.clone()));
     let landed = live.context.store.write(Patience::Always, move |tx| {
         let (host, append_to, commit) = (host.clone(), append_to.clone(), commit.clone());
+        let wishes = Arc::clone(&wishes);
         Box::pin(async move {
             append(tx, &host, &append_to).await?;
-            match &commit {
-                Some(it) => commit_tables(tx, it).await.map(Some),
-                None => Ok(None),
-            }
+            let snapshot = match &commit {
+                Some(it) => Some(commit_tables(tx, it).await?),
+                None => None,
+            };
+            want_mirrors(tx, &wishes, snapshot, now_ns()).await?;
+            Ok(snapshot)
         })
     });
     match landed.await {
@@ -53,6 +57,9 @@ async fn land(live: Arc<Live>, flight: Flight) {
                 live.context.tables.committed(snapshot, tables.map(|it| &**it));
             }
             live.center.landed(&flight, snapshot);
+            if !flight.pending.wishes.is_empty() {
+                live.behind.notify_one();
+            }
             // Nobody may be listening.
             drop(live.moved.send(Moved { run: flight.run, has_ended: flight.ended.is_some() }));
         }

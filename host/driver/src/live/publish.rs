@@ -1,8 +1,11 @@
 //! What the attempts of a run have written, as the catalog takes it: each table with who made it and of what.
 
+use std::sync::Arc;
+
 use tidemill_engine::AttemptId;
-use tidemill_lake::KeyProgress;
-use tidemill_store::{CatalogCommit, ReadVersion};
+use tidemill_lake::{KeyProgress, Manifest};
+use tidemill_plan::{Plan, PlanTable};
+use tidemill_store::{CatalogCommit, MirrorWish, ReadVersion};
 
 use super::run::LiveRun;
 use crate::attempt::Tables;
@@ -39,6 +42,22 @@ pub(crate) fn catalog_commit(run: &LiveRun) -> Option<CatalogCommit> {
         message: format!("run {} of {}", record.run, record.pipeline),
         tables,
     })
+}
+
+/// What the mirror is to have once a node has ended well: also where its result was there before, as it is when `mirror` is
+/// new in the pipeline.
+pub(crate) fn mirror_wishes(plan: &Plan, position: usize, tables: &Tables) -> Vec<MirrorWish> {
+    let node = &plan.nodes[position];
+    let wish = |(output, manifest): (&PlanTable, &Arc<Manifest>)| {
+        Some(MirrorWish {
+            target: output.mirror.as_ref()?.to_string(),
+            pipeline: plan.pipeline.clone(),
+            node: node.name.clone(),
+            table: manifest.table.clone(),
+            version: manifest.catalog.as_ref().and_then(|it| it.version),
+        })
+    };
+    node.outputs.iter().zip(tables.iter()).filter_map(wish).collect()
 }
 
 /// The versions that a node read. Those that become visible with the same commit get their numbers there.

@@ -10,11 +10,11 @@ use tidemill_engine::{
 };
 use tidemill_plan::{Code, Work};
 use tidemill_sandbox::{Interrupt, InterruptCause};
-use tidemill_store::HostId;
+use tidemill_store::{HostId, MirrorWish};
 
 use super::fold;
 use super::journal::{Entry, Left, What, engine_records};
-use super::publish::Written;
+use super::publish::{Written, mirror_wishes};
 use super::request::LivePlan;
 use crate::attempt::{AttemptEnd, Held, Reuse};
 use crate::failure::NodeFailure;
@@ -118,6 +118,8 @@ pub(crate) struct Pending {
     pub(crate) entries: Vec<Entry>,
     /// Tables that become visible with these entries.
     pub(crate) written: Vec<Written>,
+    /// Of the mirror, with these entries.
+    pub(crate) wishes: Vec<MirrorWish>,
 }
 
 pub(crate) struct LiveRun {
@@ -360,6 +362,10 @@ impl LiveRun {
     }
 
     fn take(&mut self, position: usize, attempt: AttemptId, end: AttemptEnd) -> (Outcome, Option<Left>) {
+        if let AttemptEnd::Computed { tables, .. } | AttemptEnd::Reused { tables, .. } = &end {
+            let wishes = mirror_wishes(&self.parts.live_plan.plan, position, tables);
+            self.pending.wishes.extend(wishes);
+        }
         let plan = &self.parts.live_plan.plan;
         match end {
             AttemptEnd::Computed { tables, progress, usage, metrics } => {

@@ -90,6 +90,7 @@ impl Ground {
             machine: Machine { cpus_milli: 2000, memory_bytes: 1 << 30 },
             records_root: root,
             lease: Duration::from_secs(5),
+            mirror: None,
         };
         let live =
             Live::start(store.clone(), (lake, tables), Arc::clone(&self.sandbox), deployments, options);

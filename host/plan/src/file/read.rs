@@ -111,6 +111,7 @@ impl SourceDecl {
         let identifiers =
             fields.strings("identifiers", problems).map(|it| it.into_iter().map(|it| it.value).collect());
         let sort = fields.field("sort", problems);
+        let mirror = fields.field("mirror", problems);
         let columns = fields.entries("columns", problems, |column, tree, problems| {
             ColumnDecl::read(&format!("column `{column}` of {what}"), tree, problems)
         });
@@ -123,6 +124,7 @@ impl SourceDecl {
             knowledge_time,
             identifiers,
             sort,
+            mirror,
             columns,
         })
     }
@@ -174,6 +176,7 @@ impl NodeDecl {
             look_back: fields.field("look_back", problems),
             identity_ignore,
             write_mode: fields.field("write_mode", problems),
+            mirror: fields.field("mirror", problems),
             first_time: fields.field("first_time", problems),
             corrections: fields.field("corrections", problems),
             timeout: fields.field("timeout", problems),

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use tidemill_plan::{Code, Problem, TableName, Time, WriteMode, data_type_name};
 use tidemill_store::{
-    Direction, HistoryEntry, KeyTime, Origin, ReadVersion, Related, TableFilter, TableState,
+    Direction, HistoryEntry, KeyTime, MirrorFilter, Origin, ReadVersion, Related, TableFilter, TableState,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::Routes;
 use crate::context::Context;
 use crate::extract::{PathOf, QueryOf};
-use crate::page::{ListQuery, PageOf};
+use crate::page::{LIMIT_MAX, ListQuery, PageOf};
 use crate::tables::{self, At};
 use crate::wire::{
     self, ComponentColumn, LineageOfTable, LineageStep, Page, TableAuthor, TableDetail, TableProgress,
@@ -123,6 +123,9 @@ async fn show_table(
         At::Newest => progress(&context.store.progress(&name).await?),
         At::Snapshot(_) | At::Time(_) => None,
     };
+    let filter = MirrorFilter { table: Some(name.clone()), limit: LIMIT_MAX, ..MirrorFilter::default() };
+    let mirrors = context.store.mirrors(&filter).await?;
+    let mirrors = mirrors.into_iter().map(|it| super::mirrors::mirror_of(&context, it)).collect();
     let time = |it: Time| clock::text(it.0);
     let columns = manifest.schema.fields().iter().map(|it| ComponentColumn {
         name: it.name().clone(),
@@ -138,6 +141,7 @@ async fn show_table(
         last: manifest.time_range.map(|it| time(it.last)),
         files: manifest.parts.len(),
         progress,
+        mirrors,
         others: meant.others,
     }))
 }

@@ -176,6 +176,7 @@ fn a_table_is_described() {
               "identifiers": [],
               "is_expired": false,
               "last": "<time>",
+              "mirrors": [],
               "mode": "replace",
               "name": "anomaly_<id>",
               "node": "anomaly",

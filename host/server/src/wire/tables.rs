@@ -68,6 +68,8 @@ pub struct TableDetail {
     /// Files that it lies in.
     pub files: usize,
     pub progress: Option<TableProgress>,
+    /// Tables of PostgreSQL that are kept equal to it.
+    pub mirrors: Vec<TableMirror>,
     /// How many more tables have the name that was asked for; this is the one of the newest run.
     pub others: usize,
 }
@@ -83,6 +85,48 @@ pub struct TableProgress {
     /// The last time of the one that is furthest.
     #[schema(format = DateTime)]
     pub furthest: String,
+}
+
+/// A table of PostgreSQL that is kept equal to a table of the service.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TableMirror {
+    /// As `schema.table`.
+    pub target: String,
+    pub pipeline: String,
+    pub node: String,
+    /// The table that it is to be equal to.
+    pub table: String,
+    /// The version that it is to have.
+    pub version: i64,
+    #[schema(format = DateTime)]
+    pub wanted_at: String,
+    /// It does not have that version yet.
+    pub is_behind: bool,
+    /// What it has; absent: nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<MirroredVersion>,
+    /// Why it does not follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<MirrorTrouble>,
+}
+
+/// What a table of PostgreSQL has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirroredVersion {
+    pub table: String,
+    pub version: i64,
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// Why a mirror does not follow. It is tried again by itself.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MirrorTrouble {
+    #[serde(flatten)]
+    pub problem: super::SingleProblem,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
 }
 
 /// One version read another.
