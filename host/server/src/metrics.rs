@@ -42,6 +42,7 @@ pub struct Metrics {
     requests: LatencyFamily,
     shed: Counter,
     runs: Family<StateLabels, Gauge>,
+    mirrors: Family<StateLabels, Gauge>,
 }
 
 impl Metrics {
@@ -49,6 +50,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidemill");
         let requests = LatencyFamily::new_with_constructor(|| Histogram::new(LATENCIES) as Histogram);
         let (shed, runs) = (Counter::default(), Family::<StateLabels, Gauge>::default());
+        let mirrors = Family::<StateLabels, Gauge>::default();
         registry.register_with_unit("request", "time until an answer began", Unit::Seconds, requests.clone());
         registry.register(
             "requests_shed",
@@ -56,8 +58,9 @@ impl Metrics {
             shed.clone(),
         );
         registry.register("runs", "runs in each state", runs.clone());
+        registry.register("mirrors", "tables of the mirror in each state", mirrors.clone());
         registry.register_collector(Box::new(Parts { store, live, sandbox }));
-        Self { registry: Mutex::new(registry), requests, shed, runs }
+        Self { registry: Mutex::new(registry), requests, shed, runs, mirrors }
     }
 
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
@@ -76,6 +79,11 @@ impl Metrics {
             let count = counts.get(it.name()).copied().unwrap_or(0);
             let labels = StateLabels { state: it.name() };
             self.runs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let mirrors = store.mirror_counts().await?;
+        let states = [("current", mirrors.current), ("behind", mirrors.behind), ("failing", mirrors.failing)];
+        for (state, count) in states {
+            self.mirrors.get_or_create(&StateLabels { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,7 @@ pub use db::{Dialect, Tx};
 pub use error::StoreError;
 pub use hosts::{HostId, Neighbour, Watch};
 pub use mirror_database::{MirrorDatabase, MirrorTx};
-pub use mirrors::{MirrorError, MirrorFilter, MirrorRow, MirrorWish, Mirrored, want_mirrors};
+pub use mirrors::{MirrorCounts, MirrorError, MirrorFilter, MirrorRow, MirrorWish, Mirrored, want_mirrors};
 pub use pipelines::{DeployedAs, NewVersion, PipelineFile, Uses, Version, VersionRow};
 pub use registry::{ComponentFilter, ComponentRow, Motion, NewComponent, NewTag, Pushed, TagMove, TagRow};
 pub use runs::{Append, Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish, append};

@@ -54,6 +54,16 @@ pub struct MirrorError {
     pub at: i64,
 }
 
+/// Tables of the mirror, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorCounts {
+    /// They have what they are to have.
+    pub current: u64,
+    pub behind: u64,
+    /// They are behind, and the last attempt failed.
+    pub failing: u64,
+}
+
 /// Which are listed.
 #[derive(Clone, Debug, Default)]
 pub struct MirrorFilter {
@@ -106,6 +116,10 @@ pub async fn want_mirrors(
 const COLUMNS: &str = "target, pipeline, node, table_name, version, wanted_at, mirrored_table, mirrored_version, \
                        mirrored_at, error_code, error_what, error_mend, error_at";
 
+/// As [`MirrorRow::is_behind`] says it.
+const BEHIND: &str =
+    "(mirrored_version IS NULL OR mirrored_version <> version OR mirrored_table <> table_name)";
+
 impl Store {
     /// What other databases know this store by: no two stores have one, and it never changes.
     ///
@@ -130,14 +144,26 @@ impl Store {
             conditions.and("target > ?", [text(it.clone())]);
         }
         if filter.is_behind {
-            const BEHIND: &str =
-                "(mirrored_version IS NULL OR mirrored_version <> version OR mirrored_table <> table_name)";
             conditions.and(BEHIND, []);
         }
         let (rest, values) = conditions.ordered("target", filter.limit);
         let mut tx = self.read().await?;
         let rows = tx.fetch(&format!("SELECT {COLUMNS} FROM tidemill_mirrors{rest}"), &values).await?;
         rows.iter().map(row_of).collect()
+    }
+
+    /// How many there are in each state.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mirror_counts(&self) -> Result<MirrorCounts, StoreError> {
+        let sql = format!(
+            "SELECT COUNT(*), COUNT(CASE WHEN {BEHIND} THEN 1 END), COUNT(error_code) FROM tidemill_mirrors"
+        );
+        let mut tx = self.read().await?;
+        let Some(row) = tx.fetch_optional(&sql, &[]).await? else { return Ok(MirrorCounts::default()) };
+        let (all, behind, failing) = (row.count(0)?, row.count(1)?, row.count(2)?);
+        Ok(MirrorCounts { current: all - behind, behind: behind.saturating_sub(failing), failing })
     }
 
     /// # Errors

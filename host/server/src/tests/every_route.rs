@@ -65,6 +65,7 @@ fn the_viewer_and_health_are_open_and_metrics_count() {
         for line in [
             "tidemill_request_seconds_count{method=\"GET\",route=\"/api/v1/whoami\",status=\"200\"} 1",
             "tidemill_runs{state=\"queued\"} 0",
+            "tidemill_mirrors{state=\"failing\"} 0",
             "tidemill_store_transactions_total",
             "tidemill_store_busy_seconds_total",
             "tidemill_attempts_running 0",

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tidemill_plan::{Code, Problem, TableName};
 
 use super::Place;
-use crate::{MirrorFilter, MirrorRow, MirrorWish, Mirrored, Patience, Store, StoreError, want_mirrors};
+use crate::{
+    MirrorCounts, MirrorFilter, MirrorRow, MirrorWish, Mirrored, Patience, Store, StoreError, want_mirrors,
+};
 
 const SHORT: Patience = Patience::For(Duration::from_secs(5));
 
@@ -68,6 +70,8 @@ pub(super) async fn what_a_mirror_lacks_is_found_by_the_next_host(place: Place) 
     assert_eq!(listed(&store, behind()).await, ["s.b u@1"]);
     let why = Problem::new(Code("mirror-refused"), "no", "do");
     store.note_mirror_failed("s.b", why, 300).await.unwrap();
+    let counts = MirrorCounts { current: 1, behind: 0, failing: 1 };
+    assert_eq!(store.mirror_counts().await.unwrap(), counts);
     let identity = store.identity().await.unwrap();
     store.close().await;
 
@@ -91,6 +95,8 @@ pub(super) async fn what_a_mirror_lacks_is_found_by_the_next_host(place: Place) 
     store.note_mirrored("s.b", mirrored("u", 1)).await.unwrap();
     let row = store.mirror("s.b").await.unwrap().expect("it is wanted");
     assert_eq!((row.is_behind(), row.error), (false, None));
+    let counts = MirrorCounts { current: 1, behind: 1, failing: 0 };
+    assert_eq!(store.mirror_counts().await.unwrap(), counts);
     store.close().await;
 }
 
