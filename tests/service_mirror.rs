@@ -288,9 +288,42 @@ fn a_killed_service_catches_up_and_each_row_is_there_once() {
     let _service = start_again(&bench, &url, &token);
     until_current(&bench);
     assert_eq!(query(&url, COUNTED), "20,20");
+    let log = bench.read("serve.log");
+    let told = log.lines().find(|it| it.contains("\"mirrored\"")).expect("it says what it did");
+    assert!(
+        told.contains("\"rows\":10,") && told.contains("\"deleted\":0"),
+        "only what changed is sent: {told}"
+    );
     assert_equal(&bench, &url, "books.first", "book");
     // Each day came with a transaction of its own, but for those that were skipped over.
     assert_eq!(writers(&url, "books.first"), "3");
+}
+
+#[test]
+fn what_a_host_did_not_come_to_mirror_another_does() {
+    let (server, one, two) = (Postgres::start(), books(), books());
+    let (store, url) = (server.database(), server.database());
+    let shared = ["--store", &store, "--data-dir"];
+    let data = one.path("tidemill-data").display().to_string();
+    let more = [&shared[..], &[&data, "--lease", "2s", "--store-heartbeat", "200ms"]].concat();
+    let first = start(&one, &url, &more);
+    one.done(&["deploy", "."]);
+    run_day(&one, 1);
+    until_current(&one);
+    let held = Holding::new(&url, HOLD_BOOKS);
+    run_day(&one, 2);
+    until_it_waits(&url);
+    // A folder of its own for what it prints; all else is shared.
+    two.write("tidemill-data/is-not-first", "");
+    let second = start(&two, &url, &more);
+    let token = kill(first);
+    drop(held);
+    two.done(&["login", &second.url, "--token", &token]);
+    until_current(&two);
+    assert_eq!(query(&url, COUNTED), "10,10");
+    run_day(&two, 3);
+    until_current(&two);
+    assert_eq!(query(&url, COUNTED), "15,15");
 }
 
 #[test]

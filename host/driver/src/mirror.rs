@@ -16,7 +16,7 @@ use tidemill_store::{MirrorDatabase, MirrorRow, MirrorTx, Mirrored, Store, Table
 use crate::live_table::LiveTables;
 use crate::log_file::now_ns;
 
-use self::changes::{Changed, changed};
+use self::changes::{Changed, changed, narrowed};
 use self::columns::columns_of;
 pub(crate) use self::failed::Failed;
 use self::known::{Known, read_known, write_known};
@@ -149,7 +149,7 @@ impl Mirror {
             return Ok(Brought { rows, deleted });
         }
         let changed = match self.manifest_before(known, next).await? {
-            Some(before) => changed(&before, manifest),
+            Some(before) => self.changed(before, manifest).await,
             None => Changed::All,
         };
         self.merge(tx, target, manifest, changed).await
@@ -186,6 +186,20 @@ impl Mirror {
                 self.tables.manifest(version).await.map(Some).map_err(|e| Failed::of_lake(&e))
             }
             TableState::Ours(_) | TableState::Foreign(_) => Ok(None),
+        }
+    }
+
+    async fn changed(&self, before: Manifest, now: &Manifest) -> Changed {
+        let wide = changed(&before, now);
+        let (lake, now, known) = (self.lake.clone(), now.clone(), wide.clone());
+        let narrowing = tokio::task::spawn_blocking(move || narrowed(&lake, &before, &now, known));
+        match narrowing.await.expect("the lake does not panic") {
+            Ok(narrow) => narrow,
+            // Files of the older version may be gone by now.
+            Err(error) => {
+                tracing::debug!(%error, "what a mirror has cannot be read any more; more of it is compared");
+                wide
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod columns;
 mod first_change;
+mod first_unequal;
 mod number;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::value::value_text;
 use crate::{Lake, LakeError, Manifest, ReadOptions, TableReader};
 use columns::Pairs;
 pub use first_change::first_change;
+pub use first_unequal::first_unequal;
 
 /// What differs; nothing does when `is_equal`.
 #[derive(Clone, Debug, PartialEq)]

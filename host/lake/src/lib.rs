@@ -59,7 +59,7 @@ pub use cache::CacheUse;
 pub use catalogued::{Home, Manifests, Orphan};
 pub use compare::{
     ColumnDifference, FirstDifference, Largest, MatchedBy, Retyped, RowPlace, TableDifference, compare,
-    compare_within, first_change,
+    compare_within, first_change, first_unequal,
 };
 pub use distinct::distinct_times;
 pub use ducklake::{CatalogColumn, type_from_text};

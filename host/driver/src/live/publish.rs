@@ -54,7 +54,7 @@ pub(crate) fn mirror_wishes(plan: &Plan, position: usize, tables: &Tables) -> Ve
             pipeline: plan.pipeline.clone(),
             node: node.name.clone(),
             table: manifest.table.clone(),
-            version: manifest.catalog.as_ref().and_then(|it| it.version),
+            version: manifest.catalog.as_ref()?.version,
         })
     };
     node.outputs.iter().zip(tables.iter()).filter_map(wish).collect()

@@ -1,6 +1,7 @@
 //! Tables of a store as Tidemill writes them and DuckDB reads them, and the other way round; on both databases.
 
 mod foreign;
+mod mirrored;
 mod types;
 mod upkeep;
 mod written;

@@ -68,11 +68,13 @@ fn type_of(data_type: &DataType) -> Option<(String, DataType)> {
         DataType::Decimal256(precision, scale) if *precision <= 38 => {
             cast("numeric", DataType::Decimal128(*precision, *scale))
         }
-        DataType::Timestamp(_, None) => cast("timestamp", DataType::Timestamp(TimeUnit::Microsecond, None)),
+        DataType::Timestamp(_, None) | DataType::Date64 => {
+            cast("timestamp", DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
         DataType::Timestamp(_, zone) => {
             cast("timestamptz", DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
         }
-        DataType::Date32 | DataType::Date64 => cast("date", DataType::Date32),
+        DataType::Date32 => same("date"),
         DataType::Time32(_) | DataType::Time64(_) => cast("time", DataType::Time64(TimeUnit::Microsecond)),
         DataType::Duration(_) => cast("interval", DataType::Duration(TimeUnit::Microsecond)),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => same("text"),

@@ -2,19 +2,19 @@
 
 use bytes::BytesMut;
 use pgpq::ArrowToPostgresBinaryEncoder;
-use tidemill_lake::{Lake, Manifest, ReadOptions, TimeRange};
-use tidemill_plan::{Code, Problem, Time};
+use tidemill_lake::{Lake, Manifest, ReadOptions};
+use tidemill_plan::{Code, Problem};
 use tidemill_store::MirrorTx;
 use tokio::sync::mpsc;
 
 use super::Failed;
-use super::changes::Changed;
+use super::changes::{Changed, read_of};
 use super::columns::{fitted, schema_of};
 use super::sql::Target;
 
 /// Batches that wait for the database, and rows in each: what bounds the memory, however large the table.
 const BATCHES_MAX: usize = 4;
-const BATCH_ROWS_MAX: usize = 8_192;
+pub(super) const BATCH_ROWS_MAX: usize = 8_192;
 
 type Sent = Result<Vec<u8>, Failed>;
 
@@ -70,14 +70,11 @@ fn send(
 }
 
 fn reads(changed: Changed) -> Vec<ReadOptions> {
-    let all = ReadOptions { batch_rows_max: Some(BATCH_ROWS_MAX), ..ReadOptions::default() };
-    let of_range = |it: TimeRange| {
-        let end = Time(it.last.0.saturating_add(1));
-        ReadOptions { start: Some(it.first), end: Some(end), ..all.clone() }
-    };
     match changed {
-        Changed::All => vec![all],
-        Changed::Times(ranges) => ranges.into_iter().map(of_range).collect(),
+        Changed::All => {
+            vec![ReadOptions { batch_rows_max: Some(BATCH_ROWS_MAX), ..ReadOptions::default() }]
+        }
+        Changed::Times(ranges) => ranges.iter().map(read_of).collect(),
     }
 }
 

@@ -176,3 +176,89 @@ fn literal(text: &str) -> String {
 fn list<'a>(names: impl Iterator<Item = &'a str>, write: impl Fn(&str) -> String) -> String {
     names.map(write).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+    use expect_test::{Expect, expect};
+    use tidemill_lake::TimeRange;
+    use tidemill_plan::Time;
+
+    use super::*;
+
+    fn target(key: &[&str], rest: &[&str]) -> Target {
+        let column = |name: &&str| MirrorColumn {
+            name: (*name).to_owned(),
+            sql_type: if *name == "t" { "timestamptz" } else { "text" }.to_owned(),
+            sent_as: DataType::Utf8,
+        };
+        Target {
+            name: MirrorTarget::parse("research.returns").expect("a name"),
+            columns: key.iter().chain(rest).map(column).collect(),
+            key: key.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    }
+
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "`expect![…]` reads best where it is checked")]
+    fn check(sql: String, expected: Expect) {
+        expected.assert_eq(&sql);
+    }
+
+    #[test]
+    fn a_table_has_its_index_as_key_and_is_a_hypertable_where_timescale_is() {
+        let table = target(&["t", "id"], &["it's \"x\""]);
+        check(
+            table.create(),
+            expect![[
+                r#"CREATE TABLE "research"."returns" ("t" timestamptz, "id" text, "it's ""x""" text, PRIMARY KEY ("t", "id"))"#
+            ]],
+        );
+        check(
+            table.hypertable("public", "t"),
+            expect![[r#"SELECT 1 FROM "public".create_hypertable('"research"."returns"', 't')"#]],
+        );
+        check(target(&[], &["a"]).create(), expect![[r#"CREATE TABLE "research"."returns" ("a" text)"#]]);
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        check(
+            target(&["t", "id"], &["a", "b"]).upsert(),
+            expect![[
+                r#"INSERT INTO "research"."returns" AS t ("t", "id", "a", "b") SELECT "t", "id", "a", "b" FROM pg_temp.tidemill_staging ON CONFLICT ("t", "id") DO UPDATE SET "a" = excluded."a", "b" = excluded."b" WHERE ROW(t."a", t."b") IS DISTINCT FROM ROW(excluded."a", excluded."b")"#
+            ]],
+        );
+        check(
+            target(&["t"], &[]).upsert(),
+            expect![[
+                r#"INSERT INTO "research"."returns" AS t ("t") SELECT "t" FROM pg_temp.tidemill_staging ON CONFLICT ("t") DO NOTHING"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn only_what_could_have_vanished_is_deleted() {
+        let range = |first, last| TimeRange { first: Time(first), last: Time(last) };
+        let ranges = vec![range(0, 1_000), range(1_700_000_000_000_000_000, 1_700_000_000_000_001_000)];
+        let table = target(&["t", "id"], &["a"]);
+        check(
+            table.delete_vanished(&Changed::Times(ranges)),
+            expect![[
+                r#"DELETE FROM "research"."returns" AS t WHERE (t."t" BETWEEN CAST('1970-01-01T00:00:00Z' AS timestamptz) AND CAST('1970-01-01T00:00:00.000001Z' AS timestamptz) OR t."t" BETWEEN CAST('2023-11-14T22:13:20Z' AS timestamptz) AND CAST('2023-11-14T22:13:20.000001Z' AS timestamptz) OR false) AND NOT EXISTS (SELECT 1 FROM pg_temp.tidemill_staging AS s WHERE s."t" = t."t" AND s."id" = t."id")"#
+            ]],
+        );
+        check(
+            table.delete_vanished(&Changed::Times(Vec::new())),
+            expect![[
+                r#"DELETE FROM "research"."returns" AS t WHERE (false) AND NOT EXISTS (SELECT 1 FROM pg_temp.tidemill_staging AS s WHERE s."t" = t."t" AND s."id" = t."id")"#
+            ]],
+        );
+        check(
+            table.delete_vanished(&Changed::All),
+            expect![[
+                r#"DELETE FROM "research"."returns" AS t WHERE NOT EXISTS (SELECT 1 FROM pg_temp.tidemill_staging AS s WHERE s."t" = t."t" AND s."id" = t."id")"#
+            ]],
+        );
+    }
+}
