@@ -314,7 +314,7 @@ fn what_a_host_did_not_come_to_mirror_another_does() {
     run_day(&one, 2);
     until_it_waits(&url);
     // A folder of its own for what it prints; all else is shared.
-    two.write("tidemill-data/is-not-first", "");
+    two.write("tidemill-data/components/is-not-first", "");
     let second = start(&two, &url, &more);
     let token = kill(first);
     drop(held);
@@ -381,11 +381,19 @@ fn a_table_that_no_mirror_of_the_service_made_is_left_alone() {
     );
     assert_eq!(query(&url, "SELECT DISTINCT version FROM books.tidemill_mirror"), "1");
     assert_eq!(query(&url, COUNTED), "5,5");
+    // What stands in the way of a statement is told as PostgreSQL says it.
+    query(&url, "ALTER TABLE books.first ADD CONSTRAINT few CHECK (day < '1900-01-01') NOT VALID");
+    run_day(&bench, 3);
+    until_in_trouble(&bench, "books.first", "mirror-refused");
+    assert!(
+        mirrors(&bench)["books.first"]["error"]["title"].as_str().is_some_and(|it| it.contains("\"few\""))
+    );
+    assert_eq!(query(&url, COUNTED), "5,5");
     // Dropped by hand, it comes back whole.
     query(&url, "DROP TABLE books.first");
     run_day(&bench, 2);
     until_current(&bench);
-    assert_eq!(query(&url, COUNTED), "10,10");
+    assert_eq!(query(&url, COUNTED), "15,15");
 }
 
 #[test]
@@ -401,6 +409,18 @@ fn what_was_there_before_is_mirrored_by_the_next_run() {
     let run = bench.json(&["run", "hello", "--wait"]);
     assert_eq!(run["record"]["nodes"][0]["state"], "reused");
     assert_all_equal(&bench, &url);
+    // A source that reads a table of the service is mirrored as that table is.
+    let table = bench.json(&["tables", "--node", "anomaly"])[0]["name"].as_str().expect("a name").to_owned();
+    let second = format!(
+        "[pipeline]\nname = \"second\"\n\n[sources.measured]\ntable = \"{table}\"\nmirror = \"measured\"\n\n\
+         [nodes.second]\ntask = \"anomaly\"\ninputs = {{ temperatures = \"measured\" }}\n"
+    );
+    bench.write("second.toml", &second);
+    bench.done(&["deploy", "second.toml"]);
+    bench.done(&["run", "second", "--wait"]);
+    until_current(&bench);
+    assert_eq!(mirrors(&bench)["public.measured"]["table"], table);
+    assert_equal(&bench, &url, "measured", "anomaly");
     assert_quiet(&bench);
 }
 

@@ -137,6 +137,7 @@ impl Mirror {
         }
         let Some(altered) = known.shape.alter(&next.shape, target) else {
             // The same names mean something else now.
+            tracing::info!(mirror = %target.name, "its columns have other types, or its index is another: it is made anew");
             tx.execute(&format!("DROP TABLE {}", target.table()), &[]).await?;
             return self.fill_new(tx, target, manifest).await;
         };

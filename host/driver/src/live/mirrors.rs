@@ -18,7 +18,7 @@ use crate::mirror::{Failed, Mirror};
 pub const MIRRORS_MAX: u32 = 4;
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
-/// Tables that are looked at in one go; the others come when these are done.
+/// Tables that are asked for at a time.
 const LISTED_MAX: u32 = 1_000;
 
 /// What a table of the mirror last ran into.
@@ -109,8 +109,7 @@ type Working = JoinSet<(MirrorRow, Option<Problem>)>;
 
 /// Begins with what is behind and not in trouble, as far as there is room.
 async fn begin(mirror: &Mirror, state: &mut State, working: &mut Working) -> Result<(), StoreError> {
-    let filter = MirrorFilter { is_behind: true, limit: LISTED_MAX, ..MirrorFilter::default() };
-    let behind = mirror.store.mirrors(&filter).await?;
+    let behind = all_behind(mirror).await?;
     // Nothing is wanted of the others any more, or another host has done it.
     state.troubles.retain(|target, _| behind.iter().any(|it| it.target == *target));
     let now = Instant::now();
@@ -121,6 +120,20 @@ async fn begin(mirror: &Mirror, state: &mut State, working: &mut Working) -> Res
         }
     }
     Ok(())
+}
+
+async fn all_behind(mirror: &Mirror) -> Result<Vec<MirrorRow>, StoreError> {
+    let mut behind: Vec<MirrorRow> = Vec::new();
+    loop {
+        let after = behind.last().map(|it| it.target.clone());
+        let filter = MirrorFilter { is_behind: true, after, limit: LISTED_MAX, ..MirrorFilter::default() };
+        let part = mirror.store.mirrors(&filter).await?;
+        let is_last = part.len() < usize::try_from(LISTED_MAX).unwrap_or(usize::MAX);
+        behind.extend(part);
+        if is_last {
+            return Ok(behind);
+        }
+    }
 }
 
 async fn bring(mirror: Mirror, row: MirrorRow) -> (MirrorRow, Option<Problem>) {

@@ -24,18 +24,22 @@ impl From<StoreError> for Failed {
                 format!("the mirror `{url}` cannot be written now: {cause}"),
                 "it is tried again by itself",
             ),
-            other => (
-                Code("mirror-refused"),
-                format!("the mirror refused a statement: {other}"),
-                "look at what PostgreSQL says: a right that is lacking, or a view that needs what has changed; it is \
-                 tried again by itself",
-            ),
+            StoreError::Statement { cause } | StoreError::Unreadable { cause } => {
+                return Self::refused(&cause);
+            }
+            other => return Self::refused(&other.to_string()),
         };
         Self(Problem::new(code, what, mend))
     }
 }
 
 impl Failed {
+    fn refused(cause: &str) -> Self {
+        let mend = "look at what PostgreSQL says: a right that is lacking, or a view that needs what has changed; it is \
+                    tried again by itself";
+        Self(Problem::new(Code("mirror-refused"), format!("the mirror refused a statement: {cause}"), mend))
+    }
+
     /// What the service's own store says.
     pub(crate) fn of_store(error: &StoreError) -> Self {
         Self(error.problem())
@@ -57,6 +61,15 @@ impl Failed {
     pub(super) fn table_gone(row: &MirrorRow) -> Self {
         let what = format!("table `{}`, which `{}` is to mirror, is no longer there", row.table, row.target);
         Self(Problem::new(Code("mirror-table-gone"), what, "run the pipeline again"))
+    }
+
+    pub(super) fn unencoded(cause: &str) -> Self {
+        let what = format!("rows could not be written as PostgreSQL takes them: {cause}");
+        Self(Problem::new(
+            Code("internal"),
+            what,
+            "this is a defect of Tidemill; please report it with the message",
+        ))
     }
 
     pub(super) fn never_there(target: &MirrorTarget) -> Self {

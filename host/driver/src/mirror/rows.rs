@@ -39,7 +39,8 @@ pub(super) async fn copy(
     let copied = tx.copy_in(&statement, &mut receiver).await;
     // Where the database gave up, so does the reader.
     drop(receiver);
-    reading.await.expect("the reader does not panic");
+    // A reader that broke off has sent a part of the rows, which must not count for all.
+    reading.await.map_err(|e| Failed::unencoded(&e.to_string()))?;
     copied
 }
 
