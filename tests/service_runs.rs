@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::duckdb;
 use crate::postgres;
@@ -65,6 +65,50 @@ fn a_run_is_begun_by_name_followed_and_told_of() {
     let csv = bench.done(&["runs", "export", "--format", "csv"]).stdout;
     assert!(csv.starts_with("run,pipeline,version,state,"), "{csv}");
     assert_eq!(csv.lines().count(), 3, "{csv}");
+}
+
+#[test]
+fn links_are_given_added_shown_and_exported() {
+    let (bench, _service) = with_example("hello");
+    let ticket = "https://tickets.example.com/7?a=b";
+    let run =
+        bench.json(&["run", "hello", "--wait", "--link", &format!("ticket 7={ticket}"), "--link", ticket]);
+    let id = run["id"].as_str().expect("an id");
+    bench.done(&["runs", "link", id, "http://localhost:3000/d/1", "--title", "dashboard"]);
+    let links = &bench.json(&["runs", "show", id])["links"];
+    let pair =
+        |it: &Value| (it["title"].as_str().unwrap().to_owned(), it["url"].as_str().unwrap().to_owned());
+    let found: Vec<_> = links.as_array().expect("a list").iter().map(pair).collect();
+    let expected = [("ticket 7", ticket), ("", ticket), ("dashboard", "http://localhost:3000/d/1")];
+    assert_eq!(found, expected.map(|(title, url)| (title.to_owned(), url.to_owned())));
+    assert_eq!(links[2]["who"], run["created_by"]);
+    let shown = bench.done(&["runs", "show", id]).stdout;
+    assert!(shown.contains("dashboard") && shown.contains(ticket), "{shown}");
+    let csv = bench.done(&["runs", "export", id, "--format", "csv"]).stdout;
+    assert!(csv.contains(&format!("ticket 7: {ticket}\n{ticket}\ndashboard: http://")), "{csv}");
+    let audit = bench.done(&["audit"]).stdout;
+    assert!(audit.contains(&format!("/api/v1/runs/{id}/links")), "{audit}");
+}
+
+#[test]
+fn what_is_no_address_of_the_web_is_no_link() {
+    let (bench, _service) = with_example("hello");
+    bench.refused(
+        &["run", "hello", "--link", "x=javascript:alert(1)"],
+        &["error[bad-link]", "javascript:alert(1)", "to mend", "https://"],
+    );
+    assert_eq!(bench.json(&["runs"]), json!([]), "nothing of it was kept");
+    bench.done(&["run", "hello", "--wait"]);
+    bench.refused(&["runs", "link", "last", "file:///etc/passwd"], &["error[bad-link]"]);
+    bench.refused(&["runs", "link", "last", "https://ann:pw@example.com"], &["error[bad-link]", "password"]);
+    let long = format!("https://example.com/{}", "x".repeat(2000));
+    bench.refused(&["runs", "link", "last", &long], &["error[bad-request]", "`url`", "2000"]);
+    bench.refused(
+        &["runs", "link", "last", "https://a.example", "--title", "a\u{1b}[2J"],
+        &["error[bad-link]"],
+    );
+    bench.refused(&["runs", "link", "none", "https://a.example"], &["error[unknown-run]"]);
+    bench.refused(&["run", ".", "--link", "https://a.example"], &["error[service-only-flag]", "--link"]);
 }
 
 #[test]

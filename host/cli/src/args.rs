@@ -13,8 +13,8 @@ use crate::Ending;
 pub(crate) use runs::{LogsArgs, RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
 pub(crate) use service::{
     AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
-    ExportArgs, ExportFormat, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat, PullArgs,
-    PushArgs, RetryArgs, RoleArg, RunOfService, RunOnService, ServeArgs, TokensCommand, TokensWhat,
+    ExportArgs, ExportFormat, LinkArgs, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat,
+    PullArgs, PushArgs, RetryArgs, RoleArg, RunOfService, RunOnService, ServeArgs, TokensCommand, TokensWhat,
 };
 pub(crate) use tables::{
     CleanArgs, CompactArgs, ExpireArgs, Format, GcArgs, HistoryArgs, LakeCommand, LakeWhat, LineageArgs,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tidemill_lake::{ExportError, ExportFormat, export};
 
 /// Columns that come first; the others follow by name.
-const FIRST: [&str; 10] = [
+const FIRST: [&str; 11] = [
     "run",
     "pipeline",
     "version",
@@ -19,6 +19,7 @@ const FIRST: [&str; 10] = [
     "ended_at",
     "description",
     "notes",
+    "links",
 ];
 
 pub(crate) fn table(rows: &[BTreeMap<String, Value>], format: ExportFormat) -> Result<Vec<u8>, ExportError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use tidemill_driver::{Event, NodeEnd, NodeFailure, NodeState, Observer as _, RunRecord};
 use tidemill_plan::{Code, Problem};
-use tidemill_server::wire::{Run, RunDetail, StartRun, StateOfRun, Transition, WindowOfRun};
+use tidemill_server::wire::{AddLink, Run, RunDetail, StartRun, StateOfRun, Transition, WindowOfRun};
 
 use crate::args::RunArgs;
 use crate::client::Client;
@@ -49,6 +49,7 @@ pub(crate) fn begin(args: &RunArgs, client: &Client, typed: &str) -> anyhow::Res
         priority: service.priority.unwrap_or(0),
         description: service.description.clone().unwrap_or_default(),
         labels: labels(&service.labels)?,
+        links: service.links.iter().map(|it| link(it)).collect(),
         idempotency_key: service.idempotency_key.clone(),
     };
     let begun: Run = client.post(&["runs"], &request)?;
@@ -244,6 +245,16 @@ fn labels(typed: &[String]) -> Result<BTreeMap<String, String>, Problem> {
     Ok(labels)
 }
 
+/// `TITLE=URL`, or a URL alone, which may hold `=`. The service says what is one.
+fn link(typed: &str) -> AddLink {
+    match typed.split_once('=') {
+        Some((title, url)) if !title.contains("://") => {
+            AddLink { url: url.to_owned(), title: title.to_owned() }
+        }
+        Some(_) | None => AddLink { url: typed.to_owned(), title: String::new() },
+    }
+}
+
 /// What means nothing on a service would be a flag without effect.
 fn refuse_local_only(args: &RunArgs) -> Result<(), Problem> {
     let typed = [
@@ -268,6 +279,7 @@ pub(crate) fn refuse_service_only(args: &RunArgs) -> Result<(), Problem> {
         ("--debug", of.debug),
         ("--description", of.description.is_some()),
         ("--label", !of.labels.is_empty()),
+        ("--link", !of.links.is_empty()),
         ("--priority", of.priority.is_some()),
         ("--idempotency-key", of.idempotency_key.is_some()),
     ];

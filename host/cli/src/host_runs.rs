@@ -7,9 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tidemill_driver::RunRecord;
 use tidemill_plan::{Code, Problem, Time};
-use tidemill_server::wire::{AddNote, NoteOnRun, RetryRun, Run, RunDetail, SingleProblem, StateOfRun};
+use tidemill_server::wire::{
+    AddLink, AddNote, LinkOnRun, NoteOnRun, RetryRun, Run, RunDetail, SingleProblem, StateOfRun,
+};
 
-use crate::args::{ExportArgs, ExportFormat, NoteArgs, RetryArgs, RunsListArgs, RunsShowArgs, StateFilter};
+use crate::args::{
+    ExportArgs, ExportFormat, LinkArgs, NoteArgs, RetryArgs, RunsListArgs, RunsShowArgs, StateFilter,
+};
 use crate::client::Client;
 use crate::complain::talk;
 use crate::{Ending, host_run, quantity, runs, table_view, tokens};
@@ -153,6 +157,7 @@ pub(crate) fn show(args: &RunsShowArgs, client: &Client) -> anyhow::Result<Endin
         print_problem(&[], it)?;
     }
     print_notes(&found.notes)?;
+    print_links(&found.links)?;
     Ok(Ending::Done)
 }
 
@@ -169,6 +174,15 @@ fn print_notes(notes: &[NoteOnRun]) -> anyhow::Result<()> {
     }
     let row = |it: &NoteOnRun| vec![tokens::short_time(&it.at), it.who.clone(), it.text.clone()];
     table_view::print_after(&["noted", "by", "note"], notes.iter().map(row).collect())
+}
+
+fn print_links(links: &[LinkOnRun]) -> anyhow::Result<()> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let row =
+        |it: &LinkOnRun| vec![tokens::short_time(&it.at), it.who.clone(), it.title.clone(), it.url.clone()];
+    table_view::print_after(&["linked", "by", "title", "link"], links.iter().map(row).collect())
 }
 
 /// Cancel, pause or resume.
@@ -198,6 +212,13 @@ pub(crate) fn note(args: &NoteArgs, client: &Client) -> anyhow::Result<Ending> {
     };
     let note: NoteOnRun = client.post(&["runs", &args.run, "notes"], &AddNote { text })?;
     talk!("noted on run {} by {}", args.run, note.who);
+    Ok(Ending::Done)
+}
+
+pub(crate) fn link(args: &LinkArgs, client: &Client) -> anyhow::Result<Ending> {
+    let asked = AddLink { url: args.url.clone(), title: args.title.clone().unwrap_or_default() };
+    let link: LinkOnRun = client.post(&["runs", &args.run, "links"], &asked)?;
+    talk!("linked run {} to {} by {}", args.run, link.url, link.who);
     Ok(Ending::Done)
 }
 
@@ -256,6 +277,11 @@ fn export_table(details: &[RunDetail], format: tidemill_lake::ExportFormat) -> a
 fn flat(detail: &RunDetail) -> anyhow::Result<BTreeMap<String, Value>> {
     let run = &detail.run;
     let notes: Vec<String> = detail.notes.iter().map(|it| format!("{}: {}", it.who, it.text)).collect();
+    let link = |it: &LinkOnRun| match it.title.as_str() {
+        "" => it.url.clone(),
+        title => format!("{title}: {}", it.url),
+    };
+    let links: Vec<String> = detail.links.iter().map(link).collect();
     let mut cells = BTreeMap::from([
         ("run".to_owned(), json!(run.id)),
         ("pipeline".to_owned(), json!(run.pipeline)),
@@ -267,6 +293,7 @@ fn flat(detail: &RunDetail) -> anyhow::Result<BTreeMap<String, Value>> {
         ("ended_at".to_owned(), json!(run.ended_at)),
         ("description".to_owned(), json!(run.description)),
         ("notes".to_owned(), json!(notes.join("\n"))),
+        ("links".to_owned(), json!(links.join("\n"))),
     ]);
     cells.extend(run.labels.iter().map(|(name, value)| (format!("label.{name}"), json!(value))));
     if let Some(record) = &detail.record {

@@ -24,6 +24,7 @@ pub(crate) fn runs(args: &RunsArgs, host: Option<&str>) -> anyhow::Result<Ending
         Some(RunsWhat::Resume(it)) => host_runs::act(&require_host(host)?, &it.run, "resume"),
         Some(RunsWhat::Retry(it)) => host_runs::retry(it, &require_host(host)?),
         Some(RunsWhat::Note(it)) => host_runs::note(it, &require_host(host)?),
+        Some(RunsWhat::Link(it)) => host_runs::link(it, &require_host(host)?),
         Some(RunsWhat::Export(it)) => host_runs::export(it, &require_host(host)?),
         None => match place::service(&args.list.lake, host)? {
             Some(client) => host_runs::list(&args.list, &client),

@@ -9,6 +9,7 @@ mod health;
 mod lake;
 mod mirrors;
 mod pipelines;
+mod run_links;
 mod run_logs;
 mod runs;
 mod table_rows;
@@ -92,6 +93,7 @@ pub(crate) fn router(context: &Context) -> Router {
         lake::routes(),
         mirrors::routes(),
         pipelines::routes(),
+        run_links::routes(),
         run_logs::routes(),
         runs::routes(),
         table_rows::routes(),

@@ -22,8 +22,14 @@ macro_rules! migrations {
 }
 
 /// In order; one that has been released never changes.
-const MIGRATIONS: &[Migration] =
-    &migrations!["0001_runs", "0002_ducklake", "0003_registry", "0004_mirrors", "0006_removed_versions"];
+const MIGRATIONS: &[Migration] = &migrations![
+    "0001_runs",
+    "0002_ducklake",
+    "0003_registry",
+    "0004_mirrors",
+    "0005_links",
+    "0006_removed_versions"
+];
 
 /// Brings the store to the newest shape. Several processes may do it at one time.
 pub(crate) async fn migrate(db: &Db) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use tidemill_plan::{Code, Digest, Problem};
 use crate::conditions::Conditions;
 use crate::db::{Dialect, Tx};
 use crate::hosts::HostId;
+use crate::links::{Link, add_link};
 use crate::registry::pins::pin;
 use crate::writer::{Patience, text};
 use crate::{Row, Store, StoreError, Value};
@@ -85,6 +86,7 @@ pub struct NewRun {
     pub created_by: String,
     pub description: String,
     pub labels: BTreeMap<String, String>,
+    pub links: Vec<Link>,
     /// Two requests with one key are one run.
     pub idempotency_key: Option<String>,
     /// Overrides, window and selection, as the driver writes them.
@@ -431,6 +433,9 @@ async fn submit(tx: &mut Tx, run: &NewRun, owner: Option<HostId>) -> Result<RunR
         if !run.pins.is_empty() {
             pin(tx, &run.id, &run.pins).await?;
         }
+        for it in &run.links {
+            add_link(tx, &run.id, it).await?;
+        }
         let row = run_row(tx, &run.id).await?;
         return row.ok_or_else(|| StoreError::unreadable(&"a run that was just kept is gone"));
     }
@@ -493,7 +498,7 @@ async fn add_note(tx: &mut Tx, run: &str, note: &Note) -> Result<(), StoreError>
     Ok(())
 }
 
-async fn run_row(tx: &mut Tx, id: &str) -> Result<Option<RunRow>, StoreError> {
+pub(crate) async fn run_row(tx: &mut Tx, id: &str) -> Result<Option<RunRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM tidemill_runs WHERE id = $1");
     let row = tx.fetch_optional(&sql, &[text(id)]).await?;
     row.as_ref().map(RunRow::of).transpose()
@@ -523,7 +528,7 @@ async fn list(tx: &mut Tx, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError
     rows.iter().map(RunRow::of).collect()
 }
 
-fn unknown_run(run: &str) -> Problem {
+pub(crate) fn unknown_run(run: &str) -> Problem {
     let what = format!("there is no run `{run}`");
     Problem::new(Code("unknown-run"), what, "`tidemill runs` lists them")
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{ExportArgs, LakeArg, NoteArgs, RetryArgs, RunOfService};
+use super::{ExportArgs, LakeArg, LinkArgs, NoteArgs, RetryArgs, RunOfService};
 
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -27,7 +27,9 @@ pub(crate) enum RunsWhat {
     Retry(RetryArgs),
     /// Add a remark to a run of the service, at any time
     Note(NoteArgs),
-    /// Write runs of the service with parameters, metrics and notes to a file or stdout
+    /// Add a link to a run of the service, at any time
+    Link(LinkArgs),
+    /// Write runs of the service with parameters, metrics, notes and links to a file or stdout
     Export(ExportArgs),
 }
 

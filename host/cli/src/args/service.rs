@@ -280,6 +280,9 @@ pub(crate) struct RunOnService {
     /// A label; may be given several times
     #[arg(long = "label", value_name = "NAME=VALUE")]
     pub(crate) labels: Vec<String>,
+    /// What the run refers to: a ticket, a dashboard, a paper; may be given several times
+    #[arg(long = "link", value_name = "[TITLE=]URL")]
+    pub(crate) links: Vec<String>,
     /// Higher begins first
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
@@ -315,6 +318,17 @@ pub(crate) struct NoteArgs {
     pub(crate) run: String,
     /// The remark; default: read from stdin
     pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LinkArgs {
+    /// A run's id, the beginning of one, or `last`
+    pub(crate) run: String,
+    /// An address of the web
+    pub(crate) url: String,
+    /// What to show with it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

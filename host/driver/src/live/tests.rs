@@ -263,6 +263,7 @@ fn new_run(id: &str) -> NewRun {
         created_by: "test".to_owned(),
         description: String::new(),
         labels: BTreeMap::new(),
+        links: Vec::new(),
         idempotency_key: None,
         request: serde_json::to_value(RunRequest::default()).expect("only string keys"),
         pins: BTreeMap::new(),

@@ -129,6 +129,7 @@ impl Service {
             created_by: "test".to_owned(),
             description: String::new(),
             labels: BTreeMap::new(),
+            links: Vec::new(),
             idempotency_key: None,
             request: Json::Null,
             pins: BTreeMap::new(),

@@ -14,7 +14,7 @@ use tidemill_store::{Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Routes;
+use super::{Routes, run_links};
 use crate::context::Context;
 use crate::extract::{JsonBody, PathOf, QueryOf};
 use crate::page::PageOf;
@@ -93,6 +93,7 @@ async fn start_run(
         Some(it) => it,
         None => newest_version(&context, &asked.pipeline).await?,
     };
+    let links = run_links::given(&asked.links, &caller)?;
     let new = NewRun {
         id: context.new_run_id().0,
         pipeline: asked.pipeline,
@@ -102,6 +103,7 @@ async fn start_run(
         created_by: caller.name,
         description: asked.description,
         labels: asked.labels,
+        links,
         idempotency_key: asked.idempotency_key,
         request: Value::Null,
         pins: BTreeMap::new(),
@@ -151,6 +153,8 @@ async fn retry_run(
         priority: row.priority,
         description: row.description,
         labels: row.labels,
+        // As notes, they are about the run that they were put on.
+        links: Vec::new(),
     };
     begin(&context, new, &request).await
 }
@@ -225,6 +229,7 @@ async fn show_run(
     let view = context.live.view(&id).await?;
     let notes = context.store.notes(&row.id).await?;
     let note = |it: Note| NoteOnRun { at: clock::text(it.at), who: it.who, text: it.text };
+    let links = context.store.links(&row.id).await?;
     let progress =
         view.progress.into_iter().map(|(node, (done, total))| (node, TaskProgress { done, total }));
     Ok(Json(RunDetail {
@@ -232,6 +237,7 @@ async fn show_run(
         run: run(row),
         record: view.record.map(|it| serde_json::to_value(it).expect("a record has only string keys")),
         notes: notes.into_iter().map(note).collect(),
+        links: links.into_iter().map(run_links::told).collect(),
         progress: progress.collect(),
         troubles: view.troubles.into_iter().map(trouble).collect(),
     }))
@@ -464,7 +470,7 @@ fn check_words(asked: &StartRun) -> Result<(), ApiProblem> {
 }
 
 /// What both databases keep as it is: PostgreSQL has no text with a zero byte.
-fn check_text(what: &str, text: &str, chars_max: usize) -> Result<(), ApiProblem> {
+pub(super) fn check_text(what: &str, text: &str, chars_max: usize) -> Result<(), ApiProblem> {
     if text.chars().count() > chars_max {
         let what = format!("`{what}` has more than {chars_max} characters");
         return Err(ApiProblem::new(Code("bad-request"), what, "shorten it"));

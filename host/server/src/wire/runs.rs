@@ -51,6 +51,10 @@ pub struct StartRun {
     pub description: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What the run refers to: a ticket, a dashboard, a paper.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 64)]
+    pub links: Vec<AddLink>,
     /// Two requests with one key are one run.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 200)]
@@ -162,6 +166,9 @@ pub struct RunDetail {
     #[schema(value_type = Option<Object>)]
     pub record: Option<Value>,
     pub notes: Vec<NoteOnRun>,
+    #[serde(default)]
+    pub links: Vec<LinkOnRun>,
+
     /// What tasks that run say of their progress.
     pub progress: BTreeMap<String, TaskProgress>,
     /// What keeps nodes from going on: they go on by themselves when it is mended.
@@ -188,6 +195,28 @@ pub struct NoteOnRun {
 pub struct AddNote {
     #[schema(min_length = 1, max_length = 10000)]
     pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LinkOnRun {
+    #[schema(format = DateTime)]
+    pub at: String,
+    pub who: String,
+    /// May be empty.
+    pub title: String,
+    pub url: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddLink {
+    /// Of `http` or `https`, without a user's name or password.
+    #[schema(min_length = 8, max_length = 2000, pattern = "^https?://")]
+    pub url: String,
+    /// What to show instead.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(max_length = 200)]
+    pub title: String,
 }
 
 /// A step in a run's life.

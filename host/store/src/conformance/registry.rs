@@ -154,6 +154,7 @@ async fn submit(store: &Store, id: &str, version: i64) {
         created_by: "ann".to_owned(),
         description: String::new(),
         labels: BTreeMap::new(),
+        links: Vec::new(),
         idempotency_key: None,
         request: json!({}),
         pins: BTreeMap::new(),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Place;
 use crate::writer::Patience;
-use crate::{Append, Claim, NewRun, Note, RunFilter, RunStatus, Store, StoreError, Wanted, Wish};
+use crate::{Append, Claim, Link, NewRun, Note, RunFilter, RunStatus, Store, StoreError, Wanted, Wish};
 
 fn new_run(id: &str, created_at: i64) -> NewRun {
     NewRun {
@@ -18,6 +18,7 @@ fn new_run(id: &str, created_at: i64) -> NewRun {
         created_by: "ann".to_owned(),
         description: "smaller penalty".to_owned(),
         labels: BTreeMap::from([("desk".to_owned(), "rates".to_owned())]),
+        links: Vec::new(),
         idempotency_key: None,
         request: json!({"set": {"alpha": 1e-4}}),
         pins: BTreeMap::new(),
@@ -140,6 +141,21 @@ pub(super) async fn notes_are_kept_in_order(place: Place) {
     assert_eq!(texts, ["first", "second"]);
     let note = Note { at: 1, who: String::new(), text: String::new() };
     let unknown = store.add_note("r2".to_owned(), note).await.unwrap_err();
+    assert_eq!(unknown.problem().code.0, "unknown-run");
+    store.close().await;
+}
+
+pub(super) async fn links_are_kept_with_a_run_and_added_to_it(place: Place) {
+    let store = place.open("h1").await;
+    let link =
+        |at, url: &str| Link { at, who: "ann".to_owned(), title: "it's".to_owned(), url: url.to_owned() };
+    let links = vec![link(10, "https://a"), link(10, "https://b")];
+    store.submit(NewRun { links: links.clone(), ..new_run("r1", 10) }).await.unwrap();
+    store.submit(new_run("r2", 10)).await.unwrap();
+    store.add_link("r1".to_owned(), link(3, "https://c")).await.unwrap();
+    assert_eq!(store.links("r1").await.unwrap(), [links, vec![link(3, "https://c")]].concat());
+    assert_eq!(store.links("r2").await.unwrap(), []);
+    let unknown = store.add_link("r3".to_owned(), link(1, "https://a")).await.unwrap_err();
     assert_eq!(unknown.problem().code.0, "unknown-run");
     store.close().await;
 }
