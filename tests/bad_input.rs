@@ -46,7 +46,7 @@ fn a_component_without_the_world_is_refused() {
 #[test]
 fn a_component_for_a_newer_contract_is_refused() {
     let text = r#"(component (import "tidemill:task/data@1.7.0" (instance)))"#;
-    refused_component(&wat::parse_str(text).expect("WAT"), &["x.wasm", "1.7.0", "1.0.0", "to mend"]);
+    refused_component(&wat::parse_str(text).expect("WAT"), &["x.wasm", "1.7.0", "1.1.0", "to mend"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn inspect_tells_ports_parameters_and_imports() {
     let imports = it["imports"].as_array().expect("a list");
     assert!(imports.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("tidemill:task/"))), "{it}");
     let text = bench.done(&["inspect", "components/lasso.wasm"]).stdout;
-    for part in ["lasso", "in_window", "default 240", "returns", "float64", "tidemill:task/data@1.0.0"] {
+    for part in ["lasso", "in_window", "default 240", "returns", "float64", "tidemill:task/data@1.1.0"] {
         assert!(text.to_lowercase().contains(part), "`{part}` is not in\n{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Whole-program tests: the built binary from outside. No product code is linked.
 
+mod artefacts;
 mod bad_input;
 mod browser;
 mod check;

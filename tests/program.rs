@@ -118,8 +118,9 @@ impl Bench {
         self.ends(args, 1, texts);
     }
 
+    /// Calls and expects this exit code with all of these texts on stderr, in this order.
     #[track_caller]
-    fn ends(&self, args: &[&str], code: i32, texts: &[&str]) {
+    pub(crate) fn ends(&self, args: &[&str], code: i32, texts: &[&str]) {
         let called = self.call(args);
         assert_eq!(called.code, Some(code), "tidemill {args:?}\n{}{}", called.stdout, called.stderr);
         let mut rest = called.stderr.as_str();
@@ -138,7 +139,7 @@ impl Bench {
         while let Some(folder) = folders.pop() {
             for entry in folder.read_dir().into_iter().flatten().flatten() {
                 let path = entry.path();
-                if path.is_dir() && path.file_name().is_some_and(|it| it != "runs") {
+                if path.is_dir() && path.file_name().is_some_and(|it| it != "runs" && it != "artefacts") {
                     folders.push(path);
                 } else if path.is_file() && path.parent() != Some(&self.path("lake")) {
                     files.push(path);

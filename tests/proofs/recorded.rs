@@ -17,7 +17,7 @@ fn a_record_holds_all_that_repeats_a_run() {
     assert_eq!(record["pipeline_text"], bench.read("pipeline.toml"));
     assert_eq!(record["parameters"]["in_window"], json!({"value": 120, "from": "set"}));
     assert_eq!(record["parameters"]["lasso_alpha"], json!({"value": 0.001, "from": "default"}));
-    assert_eq!((&record["host"], &record["contract"]), (&"0.1.0".into(), &"1.0.0".into()));
+    assert_eq!((&record["host"], &record["contract"]), (&"0.1.0".into(), &"1.1.0".into()));
     // Nanoseconds since 1970.
     let window =
         json!({"start": 946_857_600_000_000_000_i64, "end": null, "as_of": 1_577_923_200_000_000_000_i64});
@@ -51,7 +51,7 @@ fn a_record_holds_all_that_repeats_a_run() {
     let shown = bench.done(&["runs", "show"]).stdout;
     let times = ["start     2000-01-03", "as of     2020-01-02"];
     for it in
-        [&["in_window", "data/sp500_prices.parquet", "lasso#1", "512 MiB", "contract 1.0.0"][..], &times]
+        [&["in_window", "data/sp500_prices.parquet", "lasso#1", "512 MiB", "contract 1.1.0"][..], &times]
             .concat()
     {
         assert!(shown.contains(it), "`{it}` in:\n{shown}");

@@ -186,6 +186,23 @@ impl Context {
         Backend::metric(name, value);
     }
 
+    /// Leaves a file beside the task's tables; see [`artefact()`](crate::artefact()).
+    ///
+    /// # Errors
+    /// As [`artefact()`](crate::artefact()).
+    ///
+    /// ```
+    /// use tidemill_task::prelude::*;
+    /// #[task]
+    /// fn fit(ctx: &Context) -> Result<()> {
+    ///     ctx.artefact("weights.json", "application/json", b"[0.7, 0.3]")
+    /// }
+    /// assert_eq!(Harness::new(fit_task).run().expect("runs").artefacts(), ["weights.json"]);
+    /// ```
+    pub fn artefact(&self, name: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+        crate::artefact(name, media_type, bytes)
+    }
+
     /// Keeps a few bytes (at most 1 MiB) for the next attempt of this node run.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ pub(crate) trait Host {
     type Batch;
     type Column;
     type Output;
+    type Artefact;
 
     fn open(port: &str, member: u32, options: &ReadOptions) -> Result<Self::Input>;
     fn schema(input: &Self::Input) -> Result<SchemaRef>;
@@ -58,6 +59,9 @@ pub(crate) trait Host {
     fn create(port: &str, schema: &SchemaRef) -> Result<Self::Output>;
     /// The caller has checked number, lengths and types of the columns.
     fn write(output: &mut Self::Output, rows: usize, columns: &[Value<'_, Self>]) -> Result<()>;
+
+    fn artefact(name: &str, media_type: &str) -> Result<Self::Artefact>;
+    fn append(artefact: &mut Self::Artefact, bytes: &[u8]) -> Result<()>;
 
     fn parameters() -> String;
     fn identity() -> Identity;

@@ -11,6 +11,7 @@
 //! - Tables: [`Columns`] structs, or any [`RecordBatch`](arrow_array::RecordBatch); streaming with [`Input`] and [`Output`];
 //!   the members of a family with [`Member`].
 //! - Parameters: [`macro@parameters`]. What a task knows of its run, and what it can say: [`Context`], [`info!`], [`metric`].
+//! - Files beside the tables, such as a report or the weights of a model: [`artefact()`], [`Artefact`].
 //! - Errors: [`Error`], `?`, [`bail!`], [`ensure!`].
 //! - Tests without wasm: `testing::Harness`.
 //!
@@ -20,6 +21,7 @@ extern crate self as tidemill_task;
 
 #[doc(hidden)]
 pub mod __private;
+mod artefact;
 mod columns;
 mod context;
 mod description;
@@ -38,6 +40,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod wasm;
 
+pub use artefact::{Artefact, artefact};
 pub use columns::{Column, Columns, Typed};
 pub use context::{Context, Identity, Level, Progress, Window, metric, progress};
 pub use description::{Arity, Description, InputPort, OutputPort};

@@ -17,7 +17,7 @@ pub use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::{Harness, Outputs, json};
 pub use crate::{
-    Batch, Batches, Column, Columns, Context, Error, ErrorContext as _, Family, Input, InputColumn, Level,
-    Member, Output, Parameters, Result, Rows, Task, Typed as _, bail, debug, ensure, error, info, metric,
-    parameters, progress, task, trace, warn,
+    Artefact, Batch, Batches, Column, Columns, Context, Error, ErrorContext as _, Family, Input, InputColumn,
+    Level, Member, Output, Parameters, Result, Rows, Task, Typed as _, artefact, bail, debug, ensure, error,
+    info, metric, parameters, progress, task, trace, warn,
 };

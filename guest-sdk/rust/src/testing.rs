@@ -437,6 +437,31 @@ impl Outputs {
         self.session.metrics.borrow().get(name).copied()
     }
 
+    /// A file that the task left, by its name: its media type and what it holds.
+    ///
+    /// ```
+    /// use tidemill_task::prelude::*;
+    /// #[task]
+    /// fn sum() -> Result<()> { artefact("sum.txt", "text/plain", b"3") }
+    /// let outputs = Harness::new(sum_task).run().expect("runs");
+    /// assert_eq!(outputs.artefact("sum.txt"), Some(("text/plain".to_owned(), b"3".to_vec())));
+    /// ```
+    pub fn artefact(&self, name: &str) -> Option<(String, Vec<u8>)> {
+        self.session.artefacts.borrow().get(name).map(|it| (it.media_type.clone(), it.bytes.clone()))
+    }
+
+    /// The names of the files that the task left, sorted.
+    ///
+    /// ```
+    /// use tidemill_task::prelude::*;
+    /// #[task]
+    /// fn nothing() {}
+    /// assert!(Harness::new(nothing_task).run().expect("runs").artefacts().is_empty());
+    /// ```
+    pub fn artefacts(&self) -> Vec<String> {
+        self.session.artefacts.borrow().keys().cloned().collect()
+    }
+
     /// The last progress told: done, total.
     ///
     /// ```

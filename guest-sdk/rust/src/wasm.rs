@@ -7,7 +7,7 @@ use arrow_array::{Array as _, ArrayRef, make_array};
 use arrow_data::ArrayData;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-use self::tidemill::task::{arrow, context, data, errors};
+use self::tidemill::task::{arrow, artefacts, context, data, errors};
 use crate::context::{Identity, Level, Progress, Window};
 use crate::description::Description;
 use crate::flat::{self, FlatField, FlatNode};
@@ -125,6 +125,7 @@ impl Host for Wit {
     type Batch = Rc<data::Batch>;
     type Column = data::Column;
     type Output = data::Output;
+    type Artefact = artefacts::Artefact;
 
     fn open(port: &str, member: u32, options: &ReadOptions) -> Result<Self::Input> {
         let columns: Option<Vec<&str>> =
@@ -239,6 +240,14 @@ impl Host for Wit {
         let rows = u32::try_from(rows)
             .map_err(|_too_many| Error::permanent(format!("a batch of {rows} rows is too long")))?;
         output.write(rows, &values).map_err(failed)
+    }
+
+    fn artefact(name: &str, media_type: &str) -> Result<artefacts::Artefact> {
+        artefacts::create(name, media_type).map_err(failed)
+    }
+
+    fn append(artefact: &mut artefacts::Artefact, bytes: &[u8]) -> Result<()> {
+        artefact.write(bytes).map_err(failed)
     }
 
     fn parameters() -> String {

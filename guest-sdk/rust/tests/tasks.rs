@@ -2,6 +2,8 @@
 #![expect(clippy::float_cmp, reason = "the same operations give the same bits")]
 #![expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
 
+#[path = "tasks/artefacts.rs"]
+mod artefacts;
 #[path = "tasks/binding.rs"]
 mod binding;
 #[path = "tasks/columns.rs"]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::Ending;
-pub(crate) use runs::{LogsArgs, RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
+pub(crate) use runs::{ArtefactsArgs, LogsArgs, RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
 pub(crate) use service::{
     AuditArgs, ComponentsCommand, ComponentsWhat, ConfigArgs, ConfigCommand, ConfigWhat, DeployArgs,
     ExportArgs, ExportFormat, LinkArgs, LoginArgs, LogoutArgs, NoteArgs, PipelinesCommand, PipelinesWhat,
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Show what differs between two runs: what went in, and what came out
     Diff(DiffArgs),
-    /// Remove tables or runs from a lake
+    /// Remove tables or runs from a lake, with the artefacts that only they name
     Clean(CleanArgs),
     /// Run the host as a service
     Serve(ServeArgs),

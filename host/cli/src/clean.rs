@@ -1,10 +1,13 @@
-//! `tidemill clean`: removes tables, runs or sweeps on purpose. Lists what it would do until `--yes` is given.
+//! `tidemill clean`: removes tables, runs or sweeps on purpose, and with them the artefacts that nothing names any more.
+//! Lists what it would do until `--yes` is given.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 use tidemill_driver::{
-    RunId, RunRecord, find_run, find_sweep, list_runs, list_sweeps, load_rows, remove_run, remove_sweep,
+    RunId, RunRecord, UnnamedArtefact, find_run, find_sweep, list_runs, list_sweeps, load_rows,
+    named_in_lake, remove_artefacts, remove_run, remove_sweep, unnamed_artefacts,
 };
 use tidemill_lake::TableEntry;
 use tidemill_plan::{Code, Problem};
@@ -32,6 +35,7 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
     let tables = tables_meant(args, &lake, older_than)?;
     let runs = runs_meant(args, older_than)?;
     let sweeps = sweeps_meant(args, older_than)?;
+    let artefacts = artefacts_meant(args, &lake, &tables, &runs)?;
     if args.yes {
         for it in &tables {
             lake.remove(&it.window, &it.name).map_err(|e| lake_dir::problem(&e))?;
@@ -42,8 +46,10 @@ pub(crate) fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
         for it in &sweeps {
             remove_sweep(args.lake.dir(), it).map_err(|e| e.problem())?;
         }
+        // Last: what named them is gone by now.
+        remove_artefacts(&artefacts).map_err(|e| e.problem())?;
     }
-    print(args, &tables, &runs, &sweeps)?;
+    print(args, &tables, &runs, &sweeps, &artefacts)?;
     Ok(Ending::Done)
 }
 
@@ -98,6 +104,34 @@ fn sweeps_meant(args: &CleanArgs, older_than: Option<Duration>) -> anyhow::Resul
     Ok(sweeps)
 }
 
+/// What no run and no table names that stays. Nothing of it where what is named cannot be read.
+fn artefacts_meant(
+    args: &CleanArgs,
+    lake: &tidemill_lake::Lake,
+    tables: &[TableEntry],
+    runs: &[RunId],
+) -> anyhow::Result<Vec<UnnamedArtefact>> {
+    let root = args.lake.dir();
+    let gone: BTreeSet<&str> = runs.iter().map(|it| it.0.as_str()).collect();
+    let gone_tables: BTreeSet<_> = tables.iter().map(|it| (it.window, &it.name)).collect();
+    let named = named_in_lake(
+        root,
+        lake,
+        |run| !gone.contains(run),
+        |table| !gone_tables.contains(&(table.window, &table.name)),
+    );
+    match named {
+        Ok(named) => Ok(unnamed_artefacts(root, &named, Duration::ZERO).map_err(|e| e.problem())?),
+        Err(e) => {
+            crate::complain::talk!(
+                "artefacts stay, since it is not known which are still named: {}",
+                e.problem()
+            );
+            Ok(Vec::new())
+        }
+    }
+}
+
 /// Times when something began and ended. The lake's lock is held here, so what has no end is of a process that died.
 fn is_old(older_than: Option<Duration>, times: Option<(i64, Option<i64>)>) -> bool {
     let now = jiff::Timestamp::now().as_nanosecond();
@@ -112,15 +146,23 @@ fn size_of(it: &TableEntry) -> u64 {
     it.state.as_ref().map_or(0, |it| it.bytes)
 }
 
-fn print(args: &CleanArgs, tables: &[TableEntry], runs: &[RunId], sweeps: &[RunId]) -> anyhow::Result<()> {
+fn print(
+    args: &CleanArgs,
+    tables: &[TableEntry],
+    runs: &[RunId],
+    sweeps: &[RunId],
+    artefacts: &[UnnamedArtefact],
+) -> anyhow::Result<()> {
     let bytes: u64 = tables.iter().map(size_of).sum();
     if args.json {
         let tables: Vec<_> = tables
             .iter()
             .map(|it| json!({"table": it.name, "folder": it.window.to_string(), "bytes": size_of(it)}))
             .collect();
+        let artefact = |it: &UnnamedArtefact| json!({"path": it.path, "bytes": it.bytes});
+        let artefacts: Vec<_> = artefacts.iter().map(artefact).collect();
         return table_view::print_json(
-            &json!({"removed": args.yes, "tables": tables, "runs": runs, "sweeps": sweeps}),
+            &json!({"removed": args.yes, "tables": tables, "runs": runs, "sweeps": sweeps, "artefacts": artefacts}),
         );
     }
     let mut rows: Vec<Vec<String>> = tables
@@ -139,6 +181,10 @@ fn print(args: &CleanArgs, tables: &[TableEntry], runs: &[RunId], sweeps: &[RunI
     let mut parts = vec![format!("{} ({})", number(tables.len(), "table"), quantity::bytes(bytes))];
     parts.push(number(runs.len(), "run"));
     parts.push(number(sweeps.len(), "sweep"));
+    if !artefacts.is_empty() {
+        let bytes = artefacts.iter().map(|it| it.bytes).sum();
+        parts.push(format!("{} ({})", number(artefacts.len(), "artefact"), quantity::bytes(bytes)));
+    }
     let parts = parts.join(", ");
     if args.yes {
         crate::complain::talk!("removed {parts}");

@@ -268,7 +268,7 @@ fn write(args: &ExportArgs, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One row for each run, one column for each parameter and metric that any of them has.
+/// One row for each run, one column for each parameter, metric and artefact that any of them has.
 fn export_table(details: &[RunDetail], format: tidemill_lake::ExportFormat) -> anyhow::Result<Vec<u8>> {
     let flat: Vec<BTreeMap<String, Value>> = details.iter().map(flat).collect::<anyhow::Result<_>>()?;
     Ok(crate::export_runs::table(&flat, format)?)
@@ -296,6 +296,9 @@ fn flat(detail: &RunDetail) -> anyhow::Result<BTreeMap<String, Value>> {
         ("links".to_owned(), json!(links.join("\n"))),
     ]);
     cells.extend(run.labels.iter().map(|(name, value)| (format!("label.{name}"), json!(value))));
+    // What failed attempts left is no result.
+    let results = detail.artefacts.iter().filter(|it| it.failed_attempt.is_none());
+    cells.extend(results.map(|it| (format!("artefact.{}.{}", it.node, it.name), json!(it.digest))));
     if let Some(record) = &detail.record {
         let record: RunRecord = serde_json::from_value(record.clone())?;
         cells.extend(record.parameters.into_iter().map(|(name, it)| (format!("parameter.{name}"), it.value)));

@@ -1,6 +1,7 @@
 //! The `tidemill` binary: what was typed, then what it means. stdout is data, stderr is talk.
 
 mod args;
+mod artefacts;
 mod audit;
 mod build;
 mod check;

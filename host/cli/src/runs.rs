@@ -11,7 +11,7 @@ use tidemill_plan::Time;
 
 use crate::args::{RunsArgs, RunsListArgs, RunsShowArgs, RunsWhat, StateFilter};
 use crate::client::require_host;
-use crate::{Ending, host_runs, lake_dir, place, quantity, table_view};
+use crate::{Ending, artefacts, host_runs, lake_dir, place, quantity, table_view};
 
 pub(crate) fn runs(args: &RunsArgs, host: Option<&str>) -> anyhow::Result<Ending> {
     match &args.what {
@@ -19,6 +19,7 @@ pub(crate) fn runs(args: &RunsArgs, host: Option<&str>) -> anyhow::Result<Ending
             Some(client) => host_runs::show(it, &client),
             None => show(it),
         },
+        Some(RunsWhat::Artefacts(it)) => artefacts::artefacts(it, host),
         Some(RunsWhat::Cancel(it)) => host_runs::act(&require_host(host)?, &it.run, "cancel"),
         Some(RunsWhat::Pause(it)) => host_runs::act(&require_host(host)?, &it.run, "pause"),
         Some(RunsWhat::Resume(it)) => host_runs::act(&require_host(host)?, &it.run, "resume"),
@@ -199,6 +200,7 @@ pub(crate) fn print_record(record: &RunRecord) -> anyhow::Result<()> {
     print_nodes(record)?;
     print_attempts(record)?;
     print_metrics(record)?;
+    artefacts::print(&artefacts::of_record(record))?;
     print_errors(record)
 }
 

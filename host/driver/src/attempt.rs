@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tidemill_lake::{
-    KeyProgress, Lake, LakeError, Manifest, Manifests as _, Provenance, TableWriter, WindowFolder,
+    Durability, KeyProgress, Lake, LakeError, Manifest, Manifests as _, Provenance, TableWriter, WindowFolder,
 };
 use tidemill_plan::{Code, Digest, Input, Plan, PlanNode, SourceSpec, TaskUse, Window, Work, WriteMode};
 use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sandbox, Usage};
 
+use crate::artefacts::{self, ArtefactRecord, AttemptArtefacts, Keeping};
 use crate::catalog::Components;
 use crate::checkpoint::Checkpoints;
 use crate::failure::NodeFailure;
@@ -109,6 +110,20 @@ impl Shared<'_> {
         }
     }
 
+    /// Whether what a node writes stays.
+    fn keeps(&self, position: usize) -> bool {
+        self.scratch.as_ref().is_none_or(|it| it.kept[position])
+    }
+
+    fn keeping(&self, position: usize) -> Keeping<'_> {
+        // As the lake's tables: those of a service outlast a power loss.
+        let durability = if self.live.is_some() { Durability::Always } else { Durability::Auto };
+        match self.lake_root {
+            Some(root) if self.keeps(position) => Keeping::Below(root, durability),
+            Some(_) | None => Keeping::DigestsOnly,
+        }
+    }
+
     fn table(&self, node: usize, output: usize) -> &Arc<Manifest> {
         let tables = self.tables[node].get().expect("the engine starts a node after what it needs");
         &tables[output]
@@ -132,18 +147,34 @@ pub(crate) enum AttemptEnd {
         /// How far each has come with this, where someone else keeps that.
         progress: Vec<Option<Vec<KeyProgress>>>,
         usage: Usage,
-        metrics: BTreeMap<String, Value>,
+        reported: Reported,
     },
     Reused {
         tables: Tables,
-        metrics: BTreeMap<String, Value>,
+        reported: Reported,
     },
     Failed {
         failure: NodeFailure,
         usage: Usage,
+        /// What it left until then.
+        artefacts: Vec<ArtefactRecord>,
     },
     /// It was told to stop, and has.
     Stopped,
+}
+
+impl AttemptEnd {
+    /// Of an attempt that did not come to calling its task.
+    pub(crate) fn failed(failure: NodeFailure) -> Self {
+        Self::Failed { failure, usage: Usage::default(), artefacts: Vec::new() }
+    }
+}
+
+/// What a task said beside its tables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reported {
+    pub(crate) metrics: BTreeMap<String, Value>,
+    pub(crate) artefacts: Vec<ArtefactRecord>,
 }
 
 /// Runs one attempt to its end.
@@ -161,7 +192,7 @@ pub(crate) fn run_attempt(
         Work::Source(spec) => read_source(shared, position, spec, attempt, interrupt),
         Work::Task(task) => run_task(shared, position, task, attempt, interrupt),
     };
-    result.unwrap_or_else(|failure| AttemptEnd::Failed { failure, usage: Usage::default() })
+    result.unwrap_or_else(AttemptEnd::failed)
 }
 
 /// The cache key of a node's tables.
@@ -221,11 +252,15 @@ pub(crate) fn reusable(
         Reuse::Never => Ok(None),
         Reuse::Valid if shared.recompute.contains(&node.name) => Ok(None),
         Reuse::Valid => {
-            let found = valid_tables(shared.lake, &shared.folder, node, key)?;
-            Ok(found.map(|tables| {
-                let metrics = tables.first().map(|it| it.provenance.metrics.clone()).unwrap_or_default();
-                AttemptEnd::Reused { tables, metrics }
-            }))
+            let Some(tables) = valid_tables(shared.lake, &shared.folder, node, key)? else { return Ok(None) };
+            // Each of a node's tables holds what was reported with it.
+            let Some(from) = tables.first().map(|it| &it.provenance) else { return Ok(None) };
+            if shared.lake_root.is_some_and(|it| !artefacts::are_there(it, &from.artefacts)) {
+                return Ok(None);
+            }
+            let artefacts = from.artefacts.iter().map(ArtefactRecord::from).collect();
+            let reported = Reported { metrics: from.metrics.clone(), artefacts };
+            Ok(Some(AttemptEnd::Reused { tables, reported }))
         }
     }
 }
@@ -268,12 +303,12 @@ fn read_source(
     let mut usage = Usage { bytes_in: files.iter().map(|it| it.bytes).sum(), ..Usage::default() };
     usage.rows_in = writer.rows();
     let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
-    let tables = commit(&shared.run.0, node, writers, &key, &BTreeMap::new(), interrupt)?;
+    let tables = commit(&shared.run.0, node, writers, &key, &Reported::default(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let manifests = || tables.iter().flat_map(|it| it.tables.iter());
     usage.rows_out = manifests().map(|it| it.rows).sum();
     usage.bytes_out = manifests().map(|it| it.memory_bytes).sum();
-    Ok(ended(tables, usage, BTreeMap::new()))
+    Ok(ended(tables, usage, Reported::default()))
 }
 
 /// Writes all rows of a source, not yet committed; `None` when it was told to stop.
@@ -307,7 +342,7 @@ fn run_task(
     let component = shared.components[position].as_ref().expect("every task node has its component");
     let read = snapshots(node, |node, output| Some(&**shared.table(node, output)));
     let read = read.expect("the engine starts a node after what it needs");
-    let key = node_key(node, shared.plan, &task.digest, &read, tidemill_sandbox::CONTRACT);
+    let key = node_key(node, shared.plan, &task.digest, &read, tidemill_sandbox::CONTRACT_IDENTITY);
     if let Some(end) = reusable(shared, node, &key)? {
         return Ok(end);
     }
@@ -322,10 +357,23 @@ fn run_task(
         Outcome::Done => {
             let writers = io.take_writers();
             let metrics = std::mem::take(&mut io.metrics);
-            let tables = commit(&shared.run.0, node, writers, &key, &metrics, interrupt)?;
-            Ok(self::ended(tables, ended.usage, metrics))
+            // In place before anything names them.
+            let mut artefacts = io.artefacts.finish()?;
+            if !shared.keeps(position) {
+                artefacts.clear();
+            }
+            let reported = Reported { metrics, artefacts };
+            let tables = commit(&shared.run.0, node, writers, &key, &reported, interrupt)?;
+            Ok(self::ended(tables, ended.usage, reported))
         }
-        Outcome::Failed(failure) => Ok(AttemptEnd::Failed { failure: failure.into(), usage: ended.usage }),
+        Outcome::Failed(failure) => {
+            // What cannot be kept of them is no news beside the failure.
+            let mut artefacts = io.artefacts.finish().unwrap_or_default();
+            if !shared.keeps(position) {
+                artefacts.clear();
+            }
+            Ok(AttemptEnd::Failed { failure: failure.into(), usage: ended.usage, artefacts })
+        }
         Outcome::Interrupted(_) => Ok(AttemptEnd::Stopped),
     }
 }
@@ -374,13 +422,9 @@ impl Call<'_> {
     }
 }
 
-pub(crate) fn ended(
-    committed: Option<Committed>,
-    usage: Usage,
-    metrics: BTreeMap<String, Value>,
-) -> AttemptEnd {
+pub(crate) fn ended(committed: Option<Committed>, usage: Usage, reported: Reported) -> AttemptEnd {
     match committed {
-        Some(Committed { tables, progress }) => AttemptEnd::Computed { tables, progress, usage, metrics },
+        Some(Committed { tables, progress }) => AttemptEnd::Computed { tables, progress, usage, reported },
         None => AttemptEnd::Stopped,
     }
 }
@@ -443,6 +487,10 @@ fn table_io<'a>(
         update,
         log: shared.lake_root.map(|it| LogWriter::new(it, shared.run, &node.name, attempt)),
         metrics: BTreeMap::new(),
+        artefacts: AttemptArtefacts::new(
+            shared.keeping(position),
+            &format!("{}-{position}-{attempt}", shared.run),
+        ),
         checkpoint: shared.checkpoints.of(position),
         observer: shared.observer,
     })
@@ -462,7 +510,7 @@ pub(crate) fn commit(
     node: &PlanNode,
     mut writers: BTreeMap<String, TableWriter>,
     key: &Digest,
-    metrics: &BTreeMap<String, Value>,
+    reported: &Reported,
     interrupt: &Interrupt,
 ) -> Result<Option<Committed>, NodeFailure> {
     if interrupt.cause().is_some() {
@@ -486,7 +534,8 @@ pub(crate) fn commit(
             task: task.map_or_else(|| node.family.clone(), |it| it.description.name.clone()),
             component: task.map(|it| it.digest),
             run: run.to_owned(),
-            metrics: metrics.clone(),
+            metrics: reported.metrics.clone(),
+            artefacts: reported.artefacts.iter().map(Into::into).collect(),
         };
         progress.push(writer.progress());
         let manifest = writer.finish(provenance).map_err(|e| {

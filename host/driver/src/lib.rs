@@ -3,6 +3,7 @@
 //! The lake writes tables, the sandbox runs attempts, the engine decides; none of them knows the others. This
 //! crate introduces them.
 
+mod artefacts;
 mod attempt;
 mod catalog;
 mod check;
@@ -28,6 +29,10 @@ mod sweep;
 mod table_io;
 mod update;
 
+pub use artefacts::{
+    ArtefactOf, ArtefactRecord, UnnamedArtefact, artefact_path, named_by, named_in_lake, open_artefact,
+    remove_artefacts, unnamed_artefacts,
+};
 pub use attempt::Reuse;
 pub use catalog::Components;
 pub use check::{
@@ -47,7 +52,7 @@ pub use live_table::{
     table_write, valid_manifest,
 };
 pub use local::{Canceller, Ended, LocalOptions, LocalRun};
-pub use log_file::{LogEntry, LogFile, LogRange, LogSize, log_files};
+pub use log_file::{LogEntry, LogFile, LogRange, LogSize, log_files, node_folder};
 pub use observer::{Event, NodeEnd, Observer};
 pub use origin::{
     AttemptOutcome, AttemptRecord, ComponentRecord, FileRecord, LimitsRecord, Lineage, ResourcesRecord,

@@ -1,6 +1,7 @@
 //! Runs of the service: durable, many at a time, taken over from hosts that went away. `center` has the threads, `run`
 //! one run in memory, `journal` and `fold` what is kept of it, `claims` and `flights` its way from and to the store.
 
+mod artefacts;
 mod center;
 mod claims;
 mod counts;

@@ -210,6 +210,7 @@ impl<'a> LocalRun<'a> {
         let shape = Shape::new(self.plan, &self.selected, Capacities { jobs, machine, on_failure });
         let engine = Engine::new(shape.spec()).map_err(|e| impossible_run(&e))?;
         if let Some(root) = &self.options.lake_root {
+            crate::artefacts::clear_unfinished(root);
             record.save(root)?;
         }
         let state = self.carry_out(&shared, &shape, engine, &mut record);

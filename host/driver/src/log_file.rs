@@ -47,7 +47,7 @@ struct Open {
 
 impl LogWriter {
     pub(crate) fn new(lake: &Path, run: &RunId, node: &str, attempt: u32) -> Self {
-        let folder = run_folder(lake, run).join("logs").join(file_name(node));
+        let folder = run_folder(lake, run).join("logs").join(node_folder(node));
         Self { path: folder.join(format!("{attempt}.jsonl")), open: None }
     }
 
@@ -320,7 +320,8 @@ pub fn log_files(lake: &Path, run: &RunId) -> Result<Vec<LogFile>, DriverError> 
 }
 
 /// A node's name as a folder name: what is not plain is written as `%` and two hex digits a byte.
-fn file_name(node: &str) -> String {
+#[must_use]
+pub fn node_folder(node: &str) -> String {
     /// Well below the 255 bytes that file systems allow.
     const BYTES_MAX: usize = 180;
     let mut name = String::new();
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn a_node_name_survives_being_a_folder_name() {
         for name in ["lasso", "leg[window=60,kind=a/b]", "é%41", ".."] {
-            let folder = file_name(name);
+            let folder = node_folder(name);
             assert!(!folder.contains('/') && folder != "..", "{folder}");
             assert_eq!(node_name(&folder), name);
         }

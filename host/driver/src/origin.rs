@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_lake::{Lake, SourceFile, WindowFolder};
 use tidemill_plan::{Plan, PlanNode, Provenance, Work, WriteMode};
 
+use crate::artefacts::ArtefactRecord;
 use crate::catalog::Components;
 use crate::record::{NodeRecord, NodeState, ParameterRecord, RunId, RunRecord, since};
 use crate::replay::with_what_they_read;
@@ -78,6 +79,9 @@ pub struct AttemptRecord {
     /// Code of the error that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Of one that failed: files that its task left until then, as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +112,7 @@ impl AttemptRecord {
             rows_out: 0,
             bytes_out: 0,
             error: None,
+            artefacts: Vec::new(),
         }
     }
 
@@ -181,6 +186,7 @@ pub(crate) fn node_record(node: &PlanNode, is_selected: bool) -> NodeRecord {
         wall_us: 0,
         memory_peak_bytes: 0,
         metrics: BTreeMap::new(),
+        artefacts: Vec::new(),
         error: None,
         because_of: None,
         stored: Vec::new(),

@@ -100,7 +100,7 @@ fn key_of(
         }
         Work::Task(task) => {
             let read = snapshots(node, |node, output| Some(&*known[node].as_ref()?[output]));
-            Ok(read.map(|it| node_key(node, plan, &task.digest, &it, tidemill_sandbox::CONTRACT)))
+            Ok(read.map(|it| node_key(node, plan, &task.digest, &it, tidemill_sandbox::CONTRACT_IDENTITY)))
         }
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidemill_plan::{Code, Plan, Problem, Window};
 
+use crate::artefacts::ArtefactRecord;
+use crate::attempt::Reported;
 use crate::catalog::Components;
 use crate::failure::DriverError;
 use crate::origin::{
@@ -181,6 +183,9 @@ pub struct NodeRecord {
     pub memory_peak_bytes: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, Value>,
+    /// Files that its task left with its tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorRecord>,
     /// The node whose end made this one be skipped.
@@ -232,9 +237,16 @@ impl NodeRecord {
         }
     }
 
-    pub(crate) fn failed_with(&mut self, code: Code) {
+    /// By the attempt that ended well.
+    pub(crate) fn reported(&mut self, reported: Reported) {
+        self.metrics = reported.metrics;
+        self.artefacts = reported.artefacts;
+    }
+
+    pub(crate) fn failed_with(&mut self, code: Code, artefacts: Vec<ArtefactRecord>) {
         if let Some(it) = self.history.last_mut() {
             it.error = Some(code.0.to_owned());
+            it.artefacts = artefacts;
         }
     }
 }

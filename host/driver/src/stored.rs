@@ -11,7 +11,7 @@ use tidemill_plan::{
 };
 use tidemill_sandbox::{Interrupt, Usage};
 
-use crate::attempt::{AttemptEnd, Shared, commit, copy_source, ended, node_key, reusable};
+use crate::attempt::{AttemptEnd, Reported, Shared, commit, copy_source, ended, node_key, reusable};
 use crate::failure::NodeFailure;
 use crate::table_io::open_writer;
 
@@ -125,6 +125,7 @@ fn copy(
         component,
         run: String::new(),
         metrics: BTreeMap::new(),
+        artefacts: Vec::new(),
     })?;
     Ok(())
 }
@@ -161,7 +162,7 @@ pub(crate) fn read(
         return Err(tidemill_lake::SourceError::OfService { table }.into());
     };
     if let Some(table) = as_it_is(spec, stored, &shared.plan.window) {
-        return Ok(AttemptEnd::Reused { tables: vec![table].into(), metrics: BTreeMap::new() });
+        return Ok(AttemptEnd::Reused { tables: vec![table].into(), reported: Reported::default() });
     }
     let key = key_of(node, shared, stored);
     if let Some(end) = reusable(shared, node, &key)? {
@@ -174,12 +175,12 @@ pub(crate) fn read(
     let Some(writer) = copy_source(node, reader, to, interrupt)? else { return Ok(AttemptEnd::Stopped) };
     let mut usage = Usage { rows_in: stored.rows, bytes_in: stored.bytes, ..Usage::default() };
     let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
-    let tables = commit(&shared.run.0, node, writers, &key, &BTreeMap::new(), interrupt)?;
+    let tables = commit(&shared.run.0, node, writers, &key, &Reported::default(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let manifests = || tables.iter().flat_map(|it| it.tables.iter());
     usage.rows_out = manifests().map(|it| it.rows).sum();
     usage.bytes_out = manifests().map(|it| it.memory_bytes).sum();
-    Ok(ended(tables, usage, BTreeMap::new()))
+    Ok(ended(tables, usage, Reported::default()))
 }
 
 fn key_of(node: &PlanNode, shared: &Shared<'_>, stored: &Manifest) -> Digest {

@@ -256,7 +256,7 @@ fn codes(plan: &SweepPlan, base: &Path) -> Result<(Vec<Digest>, Vec<SourceRecord
 /// What a point's row depends on: its nodes with their code, data and the names that tasks see, the time of the run, and
 /// what is measured of which node.
 fn keys(plan: &SweepPlan, codes: &[Digest], measures: &[Measure]) -> Vec<Digest> {
-    let contract = format!("{}+{SOURCE_CONTRACT}", tidemill_sandbox::CONTRACT);
+    let contract = format!("{}+{SOURCE_CONTRACT}", tidemill_sandbox::CONTRACT_IDENTITY);
     let window = &plan.plan.window;
     let node_key = |(node, code): (&PlanNode, &Digest)| {
         let members = node.inputs.iter().flat_map(|it| &it.members);

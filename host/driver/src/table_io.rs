@@ -9,9 +9,10 @@ use serde_json::Value;
 use tidemill_lake::{Lake, Manifest, Since, TableReader, TableWriter, WindowFolder, WriterOptions};
 use tidemill_plan::{Code, PlanNode, PlanTable, SeenAs, TableName, Time, Window, Work};
 use tidemill_sandbox::{
-    BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
+    ArtefactWriter, BatchReader, BatchWriter, Fault, Host, LogLine, MemberInfo, ProgressEntry, ReadOptions,
 };
 
+use crate::artefacts::AttemptArtefacts;
 use crate::checkpoint::Checkpoint;
 use crate::failure::NodeFailure;
 use crate::log_file::LogWriter;
@@ -65,6 +66,8 @@ pub(crate) struct TableIo<'a> {
     pub(crate) log: Option<LogWriter>,
     /// Numbers; those that are not finite as text, which JSON has no numbers for.
     pub(crate) metrics: BTreeMap<String, Value>,
+    /// Files, not yet kept.
+    pub(crate) artefacts: AttemptArtefacts,
     /// Shared by the attempts of this node run.
     pub(crate) checkpoint: Checkpoint<'a>,
     pub(crate) observer: &'a dyn Observer,
@@ -150,6 +153,10 @@ impl Host for TableIo<'_> {
             identifiers: table.identifiers.clone(),
         });
         Ok(Box::new(PortWriter { writer: shared, new_only }))
+    }
+
+    fn artefact(&mut self, name: &str, media_type: &str) -> Result<Box<dyn ArtefactWriter>, Fault> {
+        self.artefacts.begin(name, media_type)
     }
 
     fn progress_of(&mut self, port: &str) -> Result<Vec<ProgressEntry>, Fault> {

@@ -93,6 +93,7 @@ pub(crate) fn provenance() -> Provenance {
         run: "run".into(),
         node: "returns".into(),
         metrics: Default::default(),
+        artefacts: Vec::new(),
     }
 }
 

@@ -81,6 +81,7 @@ pub fn open_foreign(home: &Home, foreign: ForeignTable, bytes_max: u64) -> Resul
             run: String::new(),
             node: String::new(),
             metrics: std::collections::BTreeMap::new(),
+            artefacts: Vec::new(),
         },
         written_at: crate::time::now(),
         catalog: Some(CatalogState {

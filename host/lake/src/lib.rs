@@ -71,7 +71,8 @@ pub use foreign::{ForeignTable, open_foreign};
 pub use lake::{Lake, TableEntry};
 pub use lock::Holder;
 pub use manifest::{
-    Block, CatalogState, ColumnStatistics, ForeignPart, Manifest, Part, PartStatistics, Provenance, TimeRange,
+    Artefact, Block, CatalogState, ColumnStatistics, ForeignPart, Manifest, Part, PartStatistics, Provenance,
+    TimeRange,
 };
 pub use options::{Access, Durability, Options, ReadOptions, WriterOptions};
 pub use progress::{IDENTIFIERS_MAX, KeyProgress};

@@ -71,6 +71,18 @@ pub struct Provenance {
     /// Numbers that the task reported with the table, by name; those that are not finite as text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, Value>,
+    /// Files that the task left with the table, by name. They are kept elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<Artefact>,
+}
+
+/// A file that a task left beside its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artefact {
+    pub name: String,
+    pub media_type: String,
+    pub bytes: u64,
+    pub digest: Digest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,7 +51,7 @@ mod tests;
 pub use columns::misfits;
 pub use data_type::{data_type, data_type_name};
 pub use description::{Arity, Hints, InputPort, OutputPort, TaskDescription};
-pub use digest::{Digest, TableName};
+pub use digest::{Digest, Digester, TableName};
 pub use identity::{cache_key, node_seed};
 pub use mirror::{MIRROR_TABLE, MirrorTarget};
 pub use nearest::nearest;

@@ -29,7 +29,7 @@ pub struct Attempt<'a> {
 pub struct AttemptLimits {
     /// Of all linear memories together.
     pub memory_bytes: u64,
-    /// Of the Arrow data written to all outputs.
+    /// Of the Arrow data written to all outputs, and of all artefacts.
     pub output_bytes: u64,
     /// Of all messages, fields and metric names.
     pub log_bytes: u64,
@@ -90,7 +90,7 @@ pub struct Usage {
     pub bytes_in: u64,
     /// Rows of all batches that outputs took.
     pub rows_out: u64,
-    /// Bytes of these batches, columns passed through included.
+    /// Bytes of these batches, columns passed through included, and of artefacts.
     pub bytes_out: u64,
     pub log_bytes: u64,
     /// Counted only under a fuel limit.

@@ -3,10 +3,15 @@
 use crate::error::SandboxError;
 
 /// The version of `tidemill:task` that this host supports; older minor versions are accepted.
-pub const CONTRACT: &str = "1.0.0";
+pub const CONTRACT: &str = "1.1.0";
+/// What of the contract enters the identity of a result. A minor version only adds, so what a component computes stays
+/// the same under it, and with it what is cached; a major version raises this.
+pub const CONTRACT_IDENTITY: &str = "1.0.0";
 
-pub(crate) const DATA: &str = "tidemill:task/data@1.0.0";
-pub(crate) const CONTEXT: &str = "tidemill:task/context@1.0.0";
+// A component that was built against an older minor version finds these, too: names match by major version.
+pub(crate) const DATA: &str = "tidemill:task/data@1.1.0";
+pub(crate) const ARTEFACTS: &str = "tidemill:task/artefacts@1.1.0";
+pub(crate) const CONTEXT: &str = "tidemill:task/context@1.1.0";
 const HANDLER: &str = "tidemill:task/handler";
 
 /// WASI interfaces that stand-ins exist for; any 0.2 version of them.
@@ -112,11 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn a_minor_version_leaves_what_is_cached_valid() {
+        let (ours, identity) = (parse(CONTRACT), parse(CONTRACT_IDENTITY));
+        assert_eq!(identity, ours.map(|it| Version { minor: 0, patch: 0, ..it }));
+    }
+
+    #[test]
     fn imports_are_granted_or_refused_by_name_and_version() {
         for (import, expected) in [
             ("tidemill:task/data@1.0.0", "granted"),
             ("tidemill:task/data@1.0.9", "granted"),
-            ("tidemill:task/data@1.1.0", "newer-contract"),
+            ("tidemill:task/data@1.1.0", "granted"),
+            ("tidemill:task/data@1.2.0", "newer-contract"),
             ("tidemill:task/data@2.0.0", "newer-contract"),
             ("tidemill:task/data@0.9.0", "other-contract"),
             ("tidemill:task/data", "other-contract"),

@@ -15,6 +15,8 @@ pub trait Host: Send {
     /// Begins the table of an output port. The sandbox has checked that the port is declared, that it is the first
     /// call for it, and that the schema is the declared one.
     fn create(&mut self, port: &str, schema: SchemaRef) -> Result<Box<dyn BatchWriter>, Fault>;
+    /// Begins a file. The sandbox has checked name and media type, and that it is the first call for the name.
+    fn artefact(&mut self, name: &str, media_type: &str) -> Result<Box<dyn ArtefactWriter>, Fault>;
     /// Last committed time per identifier of a declared output port's table.
     fn progress_of(&mut self, port: &str) -> Result<Vec<ProgressEntry>, Fault>;
     /// One line, already within the log limit.
@@ -39,6 +41,11 @@ pub trait BatchReader: Send {
 /// the writer's to check. It commits nothing by itself.
 pub trait BatchWriter: Send {
     fn write(&mut self, batch: RecordBatch) -> Result<(), Fault>;
+}
+
+/// A file being written; what the guest drops is complete as it is. It keeps nothing by itself.
+pub trait ArtefactWriter: Send {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 }
 
 /// What a task wants of a table. Columns that are asked for twice arrive once here and are refused earlier.

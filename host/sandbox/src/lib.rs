@@ -27,12 +27,13 @@ mod wire;
 
 pub use attempt::{Attempt, AttemptLimits, Ended, Failure, Outcome, Usage};
 pub use component::Component;
-pub use contract::CONTRACT;
+pub use contract::{CONTRACT, CONTRACT_IDENTITY};
 pub use error::SandboxError;
 pub use host::{
-    BatchReader, BatchWriter, FailureKind, Fault, Host, Level, LogLine, LogSource, MemberInfo, ProgressEntry,
-    ReadOptions,
+    ArtefactWriter, BatchReader, BatchWriter, FailureKind, Fault, Host, Level, LogLine, LogSource,
+    MemberInfo, ProgressEntry, ReadOptions,
 };
+pub use imports::artefacts::ARTEFACTS_MAX;
 pub use imports::context::CHECKPOINT_BYTES_MAX;
 pub use interrupt::{Interrupt, InterruptCause};
 pub use sandbox::{LoadCounts, Options, Sandbox};

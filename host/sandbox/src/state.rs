@@ -1,6 +1,6 @@
 //! What a store knows of its attempt: the host, what is open, what was used, and why it must end.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -10,7 +10,9 @@ use tidemill_plan::{Code, TaskDescription, Window, size_text};
 use wasmtime::component::ResourceTable;
 
 use crate::attempt::{AttemptLimits, Failure, Usage};
-use crate::host::{BatchReader, BatchWriter, FailureKind, Fault, Host, LogLine, LogSource, MemberInfo};
+use crate::host::{
+    ArtefactWriter, BatchReader, BatchWriter, FailureKind, Fault, Host, LogLine, LogSource, MemberInfo,
+};
 use crate::interrupt::{Interrupt, InterruptCause};
 use crate::limits::MemoryMeter;
 use crate::log::{LineSplitter, LogMeter};
@@ -45,6 +47,9 @@ pub(crate) struct HeldOutput {
     pub(crate) schema: SchemaRef,
     pub(crate) writer: Box<dyn BatchWriter>,
 }
+
+/// A file being written.
+pub(crate) struct HeldArtefact(pub(crate) Box<dyn ArtefactWriter>);
 
 /// Why the guest must not go on.
 #[derive(Clone, Debug)]
@@ -99,6 +104,8 @@ pub(crate) struct State {
     pub(crate) usage: Usage,
     /// Output ports that were created, with the number of their writes.
     pub(crate) created: BTreeMap<String, u64>,
+    /// Names of the files that were begun.
+    pub(crate) artefacts: BTreeSet<String>,
     pub(crate) metrics: HashSet<String>,
     /// The first fault dooms the attempt.
     pub(crate) fault: Option<Fault>,
@@ -127,6 +134,7 @@ impl State {
             stand_ins: StandIns::new(logical_time, seed),
             usage: Usage::default(),
             created: BTreeMap::new(),
+            artefacts: BTreeSet::new(),
             metrics: HashSet::new(),
             fault: None,
             stop: None,
@@ -179,6 +187,21 @@ impl State {
             mend: "log less, or raise `limits.log` of the node".into(),
             kind: FailureKind::Permanent,
         }))
+    }
+
+    /// Counts bytes against the output limit.
+    pub(crate) fn take_output(&mut self, bytes: u64) -> Result<(), Stopped> {
+        let used = self.usage.bytes_out.saturating_add(bytes);
+        let limit = self.limits.output_bytes;
+        if used > limit {
+            return Err(self.fail(Fault::permanent(
+                Code("output-limit"),
+                format!("the task wrote more than its limit of {}", size_text(limit)),
+                "write less, or raise `limits.output` of the node",
+            )));
+        }
+        self.usage.bytes_out = used;
+        Ok(())
     }
 
     /// Bytes for stdout or stderr.

@@ -5,6 +5,8 @@
 
 #[path = "sandbox/arrays.rs"]
 mod arrays;
+#[path = "sandbox/artefacts.rs"]
+mod artefacts;
 #[path = "sandbox/cache.rs"]
 mod cache;
 #[path = "sandbox/driver.rs"]

@@ -9,6 +9,7 @@ mod health;
 mod lake;
 mod mirrors;
 mod pipelines;
+mod run_artefacts;
 mod run_links;
 mod run_logs;
 mod runs;
@@ -93,6 +94,7 @@ pub(crate) fn router(context: &Context) -> Router {
         lake::routes(),
         mirrors::routes(),
         pipelines::routes(),
+        run_artefacts::routes(),
         run_links::routes(),
         run_logs::routes(),
         runs::routes(),

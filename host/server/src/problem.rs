@@ -23,6 +23,7 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
     (
         StatusCode::NOT_FOUND,
         &[
+            "unknown-artefact",
             "unknown-component",
             "unknown-file",
             "unknown-path",
@@ -50,7 +51,7 @@ const STATUSES: &[(StatusCode, &[&str])] = &[
             "tag-fixed",
         ],
     ),
-    (StatusCode::GONE, &["snapshot-expired"]),
+    (StatusCode::GONE, &["artefact-gone", "snapshot-expired"]),
     (StatusCode::PAYLOAD_TOO_LARGE, &["body-too-large"]),
     (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &["too-many-headers"]),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, &["body-not-json"]),

@@ -20,8 +20,8 @@ pub use pipelines::{
 };
 pub use problem::{ProblemBody, ProblemPlace, SingleProblem};
 pub use runs::{
-    AddLink, AddNote, LineOfLog, LinkOnRun, LogOfAttempt, LogPart, NodeCounts, NoteOnRun, RetryRun, Run,
-    RunDetail, RunEvent, StartRun, StateOfRun, TaskProgress, Transition, WindowOfRun,
+    AddLink, AddNote, ArtefactOfRun, LineOfLog, LinkOnRun, LogOfAttempt, LogPart, NodeCounts, NoteOnRun,
+    RetryRun, Run, RunDetail, RunEvent, StartRun, StateOfRun, TaskProgress, Transition, WindowOfRun,
 };
 pub use tables::{
     CollectLake, CollectedLake, CompactTables, CompactedTable, CompactedTables, ExpireSnapshots,

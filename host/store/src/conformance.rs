@@ -78,6 +78,7 @@ conformance! {
     runs::runs_are_claimed_by_priority_then_age,
     runs::notes_are_kept_in_order,
     runs::links_are_kept_with_a_run_and_added_to_it,
+    runs::records_of_ended_runs_are_found_by_what_they_hold,
     runs::a_cancel_is_for_good,
     runs::a_run_that_waits_is_cancelled_at_once,
     tables::a_catalog_is_of_one_lake,

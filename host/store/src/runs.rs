@@ -352,6 +352,33 @@ impl Store {
         row.map_or(Ok(None), |it| it.get(0))
     }
 
+    /// Records of runs that have ended and whose records hold this text, by id and after one: a part of them.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn ended_records(
+        &self,
+        after: &str,
+        text_in: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT id, record FROM tidemill_runs WHERE id > $1 AND ended_at IS NOT NULL \
+                   AND record LIKE $2 ORDER BY id LIMIT $3";
+        let values = [text(after), text(format!("%{text_in}%")), Value::from(limit)];
+        let rows = self.read().await?.fetch(sql, &values).await?;
+        rows.iter().map(|it| Ok((it.get(0)?, it.get(1)?))).collect()
+    }
+
+    /// When the oldest run was asked for that has not ended.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn unended_since(&self) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT MIN(created_at) FROM tidemill_runs WHERE state IN ('queued', 'running')";
+        let row = self.read().await?.fetch_optional(sql, &[]).await?;
+        row.map_or(Ok(None), |it| it.get(0))
+    }
+
     /// The parts of a run's journal from one on.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a host checks of a task's tables, so that a native test fails where a run would.
+//! What a host checks of a task's tables and artefacts, so that a native test fails where a run would.
 
 use arrow_array::RecordBatch;
 use arrow_ord::ord::make_comparator;
@@ -96,6 +96,32 @@ fn ascending(
             "row {row} is out of order: its index is less than that of the row before it"
         );
     }
+    Ok(())
+}
+
+/// As many files as the contract allows.
+pub(super) const ARTEFACTS_MAX: usize = 1000;
+
+/// A file's name without folders, and a media type.
+pub(super) fn artefact(name: &str, media_type: &str) -> Result<()> {
+    const BYTES_MAX: usize = 120;
+    let fits = |it: char| it.is_alphanumeric() || "._-+=,()[]@".contains(it);
+    let is_name = (1..=BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fits);
+    ensure!(
+        is_name,
+        "`{}` cannot name an artefact: use up to 120 bytes of letters, digits and `._-+=,()[]@`",
+        name.escape_debug()
+    );
+    let is_token = |it: &str| {
+        !it.is_empty() && it.chars().all(|it| it.is_ascii_alphanumeric() || "!#$&^_.+-".contains(it))
+    };
+    let (essence, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
+    let (kind, subtype) = essence.trim_end_matches(' ').split_once('/').unwrap_or_default();
+    let is_media_type = media_type.len() <= BYTES_MAX
+        && is_token(kind)
+        && is_token(subtype)
+        && parameters.chars().all(|it| matches!(it, ' '..='~'));
+    ensure!(is_media_type, "artefact `{name}`: `{}` is no media type", media_type.escape_debug());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, FieldRef, SchemaRef, TimeUnit};
 
-use super::session::{Session, Table, Written, current};
+use super::session::{Left, Session, Table, Written, current};
 use super::{LogLine, check};
 use crate::context::{Identity, Level, Progress, Window};
 use crate::host::{Host, MemberInfo, ReadOptions, Value};
@@ -28,6 +28,12 @@ pub(crate) struct NativeInput {
     at: usize,
 }
 
+pub(crate) struct NativeArtefact {
+    /// Outside a harness nobody keeps it.
+    session: Option<Rc<Session>>,
+    name: String,
+}
+
 pub(crate) struct NativeOutput {
     session: Rc<Session>,
     port: String,
@@ -42,6 +48,7 @@ impl Host for Native {
     type Batch = RecordBatch;
     type Column = ArrayRef;
     type Output = NativeOutput;
+    type Artefact = NativeArtefact;
 
     fn open(port: &str, member: u32, options: &ReadOptions) -> Result<NativeInput> {
         let session = session()?;
@@ -121,6 +128,28 @@ impl Host for Native {
             RecordBatch::try_new_with_options(SchemaRef::clone(&table.schema), arrays.collect(), &options)?;
         check::order(&output.session.description, &output.port, table, &batch)?;
         table.batches.push(batch);
+        Ok(())
+    }
+
+    fn artefact(name: &str, media_type: &str) -> Result<NativeArtefact> {
+        check::artefact(name, media_type)?;
+        let session = current();
+        if let Some(session) = &session {
+            let mut artefacts = session.artefacts.borrow_mut();
+            ensure!(artefacts.len() < check::ARTEFACTS_MAX, "more than {} artefacts", check::ARTEFACTS_MAX);
+            let fresh = Left { media_type: media_type.to_owned(), bytes: Vec::new() };
+            let before = artefacts.insert(name.to_owned(), fresh);
+            ensure!(before.is_none(), "artefact `{name}` was created before");
+        }
+        Ok(NativeArtefact { session, name: name.to_owned() })
+    }
+
+    fn append(artefact: &mut NativeArtefact, bytes: &[u8]) -> Result<()> {
+        if let Some(session) = &artefact.session {
+            let mut artefacts = session.artefacts.borrow_mut();
+            let left = artefacts.get_mut(&artefact.name).expect("`artefact` has made it");
+            left.bytes.extend_from_slice(bytes);
+        }
         Ok(())
     }
 

@@ -29,6 +29,13 @@ pub(crate) struct Written {
     pub(crate) batches: Vec<RecordBatch>,
 }
 
+/// A file that the task left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) media_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) description: Description,
@@ -40,6 +47,7 @@ pub(crate) struct Session {
     pub(crate) progress_of: BTreeMap<String, Vec<Progress>>,
     pub(crate) checkpoint: RefCell<Option<Vec<u8>>>,
     pub(crate) written: RefCell<BTreeMap<String, Written>>,
+    pub(crate) artefacts: RefCell<BTreeMap<String, Left>>,
     pub(crate) logs: RefCell<Vec<LogLine>>,
     pub(crate) metrics: RefCell<BTreeMap<String, f64>>,
     pub(crate) progress: RefCell<Option<(u64, Option<u64>)>>,
@@ -64,6 +72,7 @@ impl Session {
             progress_of: BTreeMap::new(),
             checkpoint: RefCell::default(),
             written: RefCell::default(),
+            artefacts: RefCell::default(),
             logs: RefCell::default(),
             metrics: RefCell::default(),
             progress: RefCell::default(),

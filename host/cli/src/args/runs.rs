@@ -1,5 +1,7 @@
 //! What can be typed about runs: their list, one of them, what it logged, and what is done to it.
 
+use std::path::PathBuf;
+
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::{ExportArgs, LakeArg, LinkArgs, NoteArgs, RetryArgs, RunOfService};
@@ -17,6 +19,8 @@ pub(crate) struct RunsArgs {
 pub(crate) enum RunsWhat {
     /// Show all that is recorded of a run
     Show(RunsShowArgs),
+    /// List the files that the tasks of a run left, or download them
+    Artefacts(ArtefactsArgs),
     /// End a run of the service now; what runs of it is stopped
     Cancel(RunOfService),
     /// Let nothing more of a run of the service begin
@@ -29,7 +33,7 @@ pub(crate) enum RunsWhat {
     Note(NoteArgs),
     /// Add a link to a run of the service, at any time
     Link(LinkArgs),
-    /// Write runs of the service with parameters, metrics, notes and links to a file or stdout
+    /// Write runs of the service with parameters, metrics, artefacts, notes and links to a file or stdout
     Export(ExportArgs),
 }
 
@@ -75,6 +79,30 @@ pub(crate) struct RunsShowArgs {
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) lake: LakeArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ArtefactsArgs {
+    /// A run's id, the beginning of one, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) lake: LakeArg,
+    /// Only of this node
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Only files of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Download them to FOLDER/NODE/NAME
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["output", "json"])]
+    pub(crate) to: Option<PathBuf>,
+    /// Download the only one to a file; `-` is stdout
+    #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) output: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,7 +8,8 @@ use tidemill_plan::{Code, Digest, Member, SourceSpec, TaskUse, Time, Window, Wor
 use tidemill_sandbox::{Interrupt, Outcome};
 
 use super::{Check, lock};
-use crate::attempt::{Call, Tables, commit, copy_source};
+use crate::artefacts::{AttemptArtefacts, Keeping};
+use crate::attempt::{Call, Reported, Tables, commit, copy_source};
 use crate::checkpoint::Checkpoints;
 use crate::failure::NodeFailure;
 use crate::observer::Quiet;
@@ -113,6 +114,7 @@ impl<'a> Partials<'a> {
             update: None,
             log: None,
             metrics: BTreeMap::new(),
+            artefacts: AttemptArtefacts::new(Keeping::DigestsOnly, RUN),
             checkpoint: checkpoints.of(position),
             observer: &Quiet,
         };
@@ -129,7 +131,7 @@ impl<'a> Partials<'a> {
         }
         let writers = io.take_writers();
         let key = Digest::of(RUN.as_bytes());
-        let tables = commit(RUN, node, writers, &key, &BTreeMap::new(), &interrupt)?;
+        let tables = commit(RUN, node, writers, &key, &Reported::default(), &interrupt)?;
         Ok(Partial { tables: tables.expect("nothing interrupts it").tables, lake })
     }
 
@@ -171,7 +173,7 @@ impl<'a> Partials<'a> {
         let writer = copy_source(node, reader, to, &interrupt)?.expect("nothing interrupts it");
         let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
         let key = Digest::of(b"check");
-        let tables = commit("check", node, writers, &key, &BTreeMap::new(), &interrupt)?;
+        let tables = commit("check", node, writers, &key, &Reported::default(), &interrupt)?;
         let tables = tables.expect("nothing interrupts it");
         let vintage = Arc::new((lake, Arc::clone(&tables.tables[0])));
         let mut vintages = lock(&self.vintages);

@@ -59,8 +59,13 @@ fn keep(node: &mut NodeRecord, left: &Left) {
     if !left.files.is_empty() {
         node.files.clone_from(&left.files);
     }
-    if let (Some(error), Some(it)) = (&left.error, node.history.last_mut()) {
-        it.error = Some(error.code.clone());
+    match (&left.error, node.history.last_mut()) {
+        (Some(error), Some(it)) => {
+            it.error = Some(error.code.clone());
+            it.artefacts.clone_from(&left.artefacts);
+        }
+        (Some(_), None) => {}
+        (None, _) => node.artefacts.clone_from(&left.artefacts),
     }
 }
 

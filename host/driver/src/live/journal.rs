@@ -10,6 +10,7 @@ use tidemill_engine::{
 };
 use tidemill_sandbox::Usage;
 
+use crate::artefacts::ArtefactRecord;
 use crate::origin::FileRecord;
 use crate::record::{ErrorRecord, TableRecord};
 use crate::shape::Shape;
@@ -125,6 +126,8 @@ pub(crate) struct Left {
     pub(crate) tables: Vec<TableRecord>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metrics: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) artefacts: Vec<ArtefactRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) files: Vec<FileRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]

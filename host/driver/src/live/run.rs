@@ -16,7 +16,7 @@ use super::fold;
 use super::journal::{Entry, Left, What, engine_records};
 use super::publish::{Written, mirror_wishes};
 use super::request::LivePlan;
-use crate::attempt::{AttemptEnd, Held, Reuse};
+use crate::attempt::{AttemptEnd, Held, Reported, Reuse};
 use crate::failure::NodeFailure;
 use crate::local::table_records;
 use crate::log_file::now_ns;
@@ -368,9 +368,10 @@ impl LiveRun {
         }
         let plan = &self.parts.live_plan.plan;
         match end {
-            AttemptEnd::Computed { tables, progress, usage, metrics } => {
+            AttemptEnd::Computed { tables, progress, usage, reported } => {
                 let records = table_records(&plan.nodes[position], &tables);
-                let left = Left { tables: records, metrics, ..Left::used(&usage) };
+                let Reported { metrics, artefacts } = reported;
+                let left = Left { tables: records, metrics, artefacts, ..Left::used(&usage) };
                 if !tables.is_empty() {
                     let tables = tables.clone();
                     self.pending.written.push(Written { position, attempt, tables, progress });
@@ -378,14 +379,15 @@ impl LiveRun {
                 self.parts.held.tables[position].set(tables).expect("a node succeeds once");
                 (Outcome::Succeeded(Origin::Computed), Some(left))
             }
-            AttemptEnd::Reused { tables, metrics } => {
+            AttemptEnd::Reused { tables, reported } => {
                 let records = table_records(&plan.nodes[position], &tables);
                 self.parts.held.tables[position].set(tables).expect("a node succeeds once");
-                let left = Left { tables: records, metrics, ..Left::default() };
+                let Reported { metrics, artefacts } = reported;
+                let left = Left { tables: records, metrics, artefacts, ..Left::default() };
                 (Outcome::Succeeded(Origin::Reused), Some(left))
             }
-            AttemptEnd::Failed { failure, usage } => {
-                let left = Left { error: Some(error_record(&failure)), ..Left::used(&usage) };
+            AttemptEnd::Failed { failure, usage, artefacts } => {
+                let left = Left { error: Some(error_record(&failure)), artefacts, ..Left::used(&usage) };
                 let kind = if failure.retryable { Failure::Retryable } else { Failure::Permanent };
                 self.failures.insert(position, failure);
                 (Outcome::Failed(kind), Some(left))

@@ -124,7 +124,7 @@ fn named(entry: Entry, names: &[String]) -> Value {
     value
 }
 
-fn unreadable(run: &RunId, error: &serde_json::Error) -> StoreError {
+pub(super) fn unreadable(run: &RunId, error: &serde_json::Error) -> StoreError {
     let what = format!("the record of run `{run}` cannot be read: {error}");
     let mend = "another version may have written it: start that one";
     Problem::new(Code("run-record-unreadable"), what, mend).into()

@@ -224,6 +224,7 @@ fn provenance(table: &str) -> Provenance {
         run: "run".into(),
         node: "node".into(),
         metrics: BTreeMap::new(),
+        artefacts: Vec::new(),
     }
 }
 

@@ -160,6 +160,6 @@ pub(crate) fn guarded(attempt: impl FnOnce() -> AttemptEnd) -> AttemptEnd {
             format!("the host failed inside: {}", what.unwrap_or_else(|| "without a message".to_owned()));
         let mend = "this is a defect of Tidemill; please report it with the pipeline and this message";
         let failure = NodeFailure::permanent(Code("internal"), what, mend);
-        AttemptEnd::Failed { failure, usage: tidemill_sandbox::Usage::default() }
+        AttemptEnd::failed(failure)
     })
 }

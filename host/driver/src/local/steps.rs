@@ -113,20 +113,20 @@ impl<'a, 'r> Loop<'a, 'r> {
     fn take(&mut self, position: usize, end: AttemptEnd) -> Outcome {
         let node = &mut self.record.nodes[position];
         match end {
-            AttemptEnd::Computed { tables, usage, metrics, progress: _ } => {
+            AttemptEnd::Computed { tables, usage, reported, progress: _ } => {
                 node.used(&usage);
-                node.metrics = metrics;
+                node.reported(reported);
                 self.keep(position, tables);
                 Outcome::Succeeded(Origin::Computed)
             }
-            AttemptEnd::Reused { tables, metrics } => {
-                node.metrics = metrics;
+            AttemptEnd::Reused { tables, reported } => {
+                node.reported(reported);
                 self.keep(position, tables);
                 Outcome::Succeeded(Origin::Reused)
             }
-            AttemptEnd::Failed { failure, usage } => {
+            AttemptEnd::Failed { failure, usage, artefacts } => {
                 node.used(&usage);
-                node.failed_with(failure.code);
+                node.failed_with(failure.code, artefacts);
                 let kind = if failure.retryable { Failure::Retryable } else { Failure::Permanent };
                 self.failures.insert(position, failure);
                 Outcome::Failed(kind)

@@ -160,6 +160,7 @@ mod tests {
                 run: String::new(),
                 node: String::new(),
                 metrics: BTreeMap::new(),
+                artefacts: Vec::new(),
             },
             written_at: Time(0),
             catalog: None,

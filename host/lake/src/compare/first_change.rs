@@ -117,6 +117,7 @@ mod tests {
             run: String::new(),
             node: String::new(),
             metrics: std::collections::BTreeMap::default(),
+            artefacts: Vec::new(),
         };
         let manifest = writer.finish(provenance).expect("it is kept");
         (lake, manifest)

@@ -65,7 +65,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn drop_handle<T: 'static>(mut store: Store<'_>, rep: u32) -> wasmtime::Result<()> {
+pub(super) fn drop_handle<T: 'static>(mut store: Store<'_>, rep: u32) -> wasmtime::Result<()> {
     store.data_mut().table.delete(Resource::<T>::new_own(rep))?;
     Ok(())
 }
@@ -458,23 +458,8 @@ fn borrowed(
         let what = format!("it is passed through with {} rows, the batch has {rows}", array.len());
         return Ok(Err(Broken { row: None, what }));
     }
-    take_output(store.data_mut(), bytes_of(&array))?;
+    store.data_mut().take_output(bytes_of(&array))?;
     Ok(Ok(array))
-}
-
-/// Counts bytes against the output limit.
-fn take_output(state: &mut State, bytes: u64) -> Result<(), crate::state::Stopped> {
-    let used = state.usage.bytes_out.saturating_add(bytes);
-    let limit = state.limits.output_bytes;
-    if used > limit {
-        return Err(state.fail(Fault::permanent(
-            Code("output-limit"),
-            format!("the task wrote more than its limit of {}", size_text(limit)),
-            "write less, or raise `limits.output` of the node",
-        )));
-    }
-    state.usage.bytes_out = used;
-    Ok(())
 }
 
 /// Copies an array out of the guest's memory: the only copy that its bytes see on the way out.
@@ -486,7 +471,7 @@ fn copy(store: &mut Store<'_>, port: &str, array: &ArrayIn) -> wasmtime::Result<
     let nodes = array.nodes.iter(&mut *store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     let lists = array.buffers.iter(&mut *store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     let bytes = lists.iter().map(|it| it.len() as u64).sum();
-    take_output(store.data_mut(), bytes)?;
+    store.data_mut().take_output(bytes)?;
     let buffers = lists
         .iter()
         .map(|list| {

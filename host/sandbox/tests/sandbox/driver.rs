@@ -7,14 +7,17 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use tidemill_plan::{Code, Time, Window};
 use tidemill_sandbox::{
-    Attempt, AttemptLimits, BatchReader, BatchWriter, Component, Ended, Failure, Fault, Host, Interrupt,
-    LogLine, MemberInfo, Outcome, ProgressEntry, ReadOptions,
+    ArtefactWriter, Attempt, AttemptLimits, BatchReader, BatchWriter, Component, Ended, Failure, Fault, Host,
+    Interrupt, LogLine, MemberInfo, Outcome, ProgressEntry, ReadOptions,
 };
 
 use crate::guests;
 
 /// What an output got: its schema and batches.
 pub(crate) type Written = Arc<Mutex<BTreeMap<String, (SchemaRef, Vec<RecordBatch>)>>>;
+
+/// Files that were left, by name, with their media types.
+pub(crate) type Left = Arc<Mutex<BTreeMap<String, (String, Vec<u8>)>>>;
 
 #[derive(Default)]
 pub(crate) struct TestHost {
@@ -28,6 +31,9 @@ pub(crate) struct TestHost {
     pub(crate) log: Vec<LogLine>,
     pub(crate) progress: Vec<(u64, Option<u64>)>,
     pub(crate) metrics: Vec<(String, f64)>,
+    pub(crate) artefacts: Left,
+    /// What every `write` to an artefact answers.
+    pub(crate) artefact_fault: Option<Fault>,
     pub(crate) checkpoint: Option<Vec<u8>>,
     pub(crate) opened: Vec<ReadOptions>,
     /// Tells that a table is being opened, and waits until that may go on.
@@ -72,6 +78,22 @@ impl BatchWriter for Writer {
     }
 }
 
+struct FileWriter {
+    name: String,
+    artefacts: Left,
+    fault: Option<Fault>,
+}
+
+impl ArtefactWriter for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        self.artefacts.lock().unwrap().get_mut(&self.name).expect("created").1.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 impl Host for TestHost {
     fn members(&self, _port: &str) -> Vec<MemberInfo> {
         self.input.iter().map(|_| MemberInfo { node: "prices".into(), key: "{}".into() }).collect()
@@ -98,6 +120,17 @@ impl Host for TestHost {
             port: port.into(),
             written: Arc::clone(&self.written),
             fault: self.write_fault.clone(),
+        }))
+    }
+
+    fn artefact(&mut self, name: &str, media_type: &str) -> Result<Box<dyn ArtefactWriter>, Fault> {
+        let fresh = (media_type.to_owned(), Vec::new());
+        let before = self.artefacts.lock().unwrap().insert(name.to_owned(), fresh);
+        assert!(before.is_none(), "the sandbox lets no name be used twice");
+        Ok(Box::new(FileWriter {
+            name: name.to_owned(),
+            artefacts: Arc::clone(&self.artefacts),
+            fault: self.artefact_fault.clone(),
         }))
     }
 

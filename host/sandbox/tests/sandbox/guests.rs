@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use tidemill_sandbox::{Component, Options, Sandbox};
 
-const GUESTS: [&str; 4] = ["curious", "empty", "identity", "misbehave"];
+const GUESTS: [&str; 5] = ["curious", "elder", "empty", "identity", "misbehave"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")

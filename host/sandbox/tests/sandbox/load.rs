@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use tidemill_sandbox::Outcome;
+
+use crate::driver::{LIMITS, run};
 use crate::guests;
 
 #[track_caller]
@@ -63,18 +66,35 @@ fn a_newer_contract_is_named_with_ours() {
     refused_text(
         r#"(component (import "tidemill:task/data@1.7.0" (instance)))"#,
         "newer-contract",
-        &["version 1.7.0", "supports 1.0.0"],
+        &["version 1.7.0", "supports 1.1.0"],
     );
     refused_text(
         r#"(component (instance $i) (export "tidemill:task/handler@2.0.0" (instance $i)))"#,
         "newer-contract",
-        &["version 2.0.0", "supports 1.0.0"],
+        &["version 2.0.0", "supports 1.1.0"],
     );
     refused_text(
         r#"(component (instance $i) (export "tidemill:task/handler@0.9.0" (instance $i)))"#,
         "other-contract",
         &["version 0.9.0"],
     );
+}
+
+#[test]
+fn a_task_of_an_older_minor_version_runs_as_ever() {
+    let component = guests::load("elder");
+    assert_eq!(component.contract(), "1.0.0");
+    assert!(
+        component.imports().contains(&"tidemill:task/data@1.0.0".to_owned()),
+        "{:?}",
+        component.imports()
+    );
+    let mut host = crate::outputs::host_with_numbers();
+    let ended = run(&component, "{}", LIMITS, &mut host);
+    assert_eq!(ended.outcome, Outcome::Done);
+    let (_, given) = host.input.clone().expect("numbers");
+    assert_eq!(host.output(), given[0]);
+    assert_eq!(host.metrics, [("rows".to_owned(), f64::from(u32::try_from(given[0].num_rows()).unwrap()))]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `/api/v1/lake`: what keeps a lake small, when someone says so. This may take longer than other requests, and goes on
 //! to its end when whoever asked has gone.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use tidemill_driver::{Compacted, Sweep};
+use tidemill_driver::{Compacted, Sweep, UnnamedArtefact, remove_artefacts};
 use tidemill_plan::{Code, Problem, TableName};
 use tidemill_store::{Expiry, TableFilter};
 use utoipa_axum::router::OpenApiRouter;
@@ -36,7 +37,7 @@ pub(super) fn routes() -> Routes {
     }
 }
 
-/// Remove files that no version of a table names, and that no run may still commit
+/// Remove files that no version of a table names and no run may still commit, and artefacts that no run names
 #[utoipa::path(post, path = "/api/v1/lake/gc", tag = "lake", request_body = CollectLake,
     responses(
         (status = 200, description = "what went, or would go", body = CollectedLake),
@@ -48,14 +49,30 @@ async fn collect_lake(
     let grace = asked.grace_seconds.map_or(GRACE, Duration::from_secs);
     let what = if asked.dry_run { Sweep::Look } else { Sweep::Remove };
     let swept = to_its_end(async move {
-        tidemill_driver::sweep(&context.tables, &context.lake, grace, what).await.map_err(ApiProblem::from)
+        let swept = tidemill_driver::sweep(&context.tables, &context.lake, grace, what).await?;
+        Ok((swept, collect_artefacts(&context, grace, what).await?))
     });
-    let (swept, orphans) = swept.await?;
-    let listed = orphans
-        .into_iter()
-        .take(LISTED_MAX)
-        .map(|it| OrphanedFile { path: it.path.display().to_string(), bytes: it.bytes });
-    Ok(Json(CollectedLake { files: swept.files, bytes: swept.bytes, listed: listed.collect() }))
+    let ((swept, orphans), artefacts) = swept.await?;
+    let bytes = artefacts.iter().map(|it| it.bytes).sum::<u64>();
+    let (files, bytes) = (swept.files + artefacts.len() as u64, swept.bytes + bytes);
+    let file = |(path, bytes): (PathBuf, u64)| OrphanedFile { path: path.display().to_string(), bytes };
+    let orphans = orphans.into_iter().map(|it| (it.path, it.bytes));
+    let all = orphans.chain(artefacts.into_iter().map(|it| (it.path, it.bytes)));
+    Ok(Json(CollectedLake { files, bytes, listed: all.take(LISTED_MAX).map(file).collect() }))
+}
+
+async fn collect_artefacts(
+    context: &Context,
+    grace: Duration,
+    what: Sweep,
+) -> Result<Vec<UnnamedArtefact>, Problem> {
+    let unnamed = context.live.unnamed_artefacts(grace).await?;
+    if what == Sweep::Remove {
+        let gone = unnamed.clone();
+        let removed = tokio::task::spawn_blocking(move || remove_artefacts(&gone)).await;
+        removed.expect("removing files does not panic").map_err(|e| e.problem())?;
+    }
+    Ok(unnamed)
 }
 
 /// Forget old snapshots, and remove the files that only they named

@@ -14,7 +14,7 @@ use tidemill_store::{Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Routes, run_links};
+use super::{Routes, run_artefacts, run_links};
 use crate::context::Context;
 use crate::extract::{JsonBody, PathOf, QueryOf};
 use crate::page::PageOf;
@@ -230,6 +230,7 @@ async fn show_run(
     let notes = context.store.notes(&row.id).await?;
     let note = |it: Note| NoteOnRun { at: clock::text(it.at), who: it.who, text: it.text };
     let links = context.store.links(&row.id).await?;
+    let artefacts = view.record.iter().flat_map(|it| it.artefacts()).map(run_artefacts::told).collect();
     let progress =
         view.progress.into_iter().map(|(node, (done, total))| (node, TaskProgress { done, total }));
     Ok(Json(RunDetail {
@@ -238,6 +239,7 @@ async fn show_run(
         record: view.record.map(|it| serde_json::to_value(it).expect("a record has only string keys")),
         notes: notes.into_iter().map(note).collect(),
         links: links.into_iter().map(run_links::told).collect(),
+        artefacts,
         progress: progress.collect(),
         troubles: view.troubles.into_iter().map(trouble).collect(),
     }))

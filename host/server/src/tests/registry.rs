@@ -98,7 +98,7 @@ fn a_component_is_pushed_shown_listed_and_pulled() {
         assert_eq!((again.status.as_u16(), &again.json()["is_new"]), (200, &json!(false)));
         let shown = bench.get("/api/v1/components/anomaly:1.0.0").await.json();
         assert_eq!(shown["tags"], json!(["1.0.0", "candidate", "latest"]));
-        assert_eq!((&shown["contract"], &shown["bytes"]), (&json!("1.0.0"), &json!(bytes.len())));
+        assert_eq!((&shown["contract"], &shown["bytes"]), (&json!("1.1.0"), &json!(bytes.len())));
         assert_eq!(
             shown["inputs"][0]["columns"][1],
             json!({"name": "celsius", "type": "float64", "nullable": false})

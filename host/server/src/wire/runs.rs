@@ -168,7 +168,9 @@ pub struct RunDetail {
     pub notes: Vec<NoteOnRun>,
     #[serde(default)]
     pub links: Vec<LinkOnRun>,
-
+    /// Files that its tasks left, by node.
+    #[serde(default)]
+    pub artefacts: Vec<ArtefactOfRun>,
     /// What tasks that run say of their progress.
     pub progress: BTreeMap<String, TaskProgress>,
     /// What keeps nodes from going on: they go on by themselves when it is mended.
@@ -217,6 +219,21 @@ pub struct AddLink {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schema(max_length = 200)]
     pub title: String,
+}
+
+/// A file that a task left beside its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArtefactOfRun {
+    pub node: String,
+    /// Of an attempt that failed: its number; what it left is no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_attempt: Option<u32>,
+    pub name: String,
+    /// As the task says.
+    pub media_type: String,
+    pub bytes: u64,
+    /// BLAKE3 of its content.
+    pub digest: String,
 }
 
 /// A step in a run's life.

@@ -158,7 +158,7 @@ pub struct CollectLake {
     pub grace_seconds: Option<u64>,
 }
 
-/// Files that no table named.
+/// Files that no table named, and artefacts that no run named.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CollectedLake {
     pub files: u64,

@@ -160,6 +160,30 @@ pub(super) async fn links_are_kept_with_a_run_and_added_to_it(place: Place) {
     store.close().await;
 }
 
+pub(super) async fn records_of_ended_runs_are_found_by_what_they_hold(place: Place) {
+    let store = place.open("h1").await;
+    for (id, at) in [("r1", 3), ("r2", 2), ("r3", 4)] {
+        store.submit(new_run(id, at)).await.unwrap();
+    }
+    store.claim(10).await.unwrap();
+    let record = |text: &str| Some(format!("{{\"{text}\":1}}"));
+    for (run, text, status) in [
+        ("r1", "other", RunStatus::Failed),
+        ("r2", "sought", RunStatus::Running),
+        ("r3", "sought", RunStatus::Failed),
+    ] {
+        let ended_at = status.is_ended().then_some(9);
+        append(&store, Append { record: record(text), ended_at, ..part(run, 0, status) }).await.unwrap();
+    }
+    let found = |after: &'static str| store.ended_records(after, "\"sought\"", 5);
+    assert_eq!(found("").await.unwrap(), [("r3".to_owned(), record("sought").unwrap())]);
+    assert_eq!(found("r3").await.unwrap(), []);
+    assert_eq!(store.unended_since().await.unwrap(), Some(2));
+    append(&store, part("r2", 1, RunStatus::Succeeded)).await.unwrap();
+    assert_eq!(store.unended_since().await.unwrap(), None);
+    store.close().await;
+}
+
 pub(super) async fn a_cancel_is_for_good(place: Place) {
     let store = place.open("h1").await;
     store.submit(new_run("r1", 10)).await.unwrap();

@@ -3,6 +3,7 @@
 wit_bindgen::generate!({ path: "../../../wit", world: "task" });
 
 mod arrays;
+mod artefacts;
 mod limits;
 mod probes;
 
@@ -65,6 +66,13 @@ impl Guest for Misbehave {
             "context" => probes::context(),
             "talk" => probes::talk(),
             "nan" => probes::nan(),
+            "artefacts" => artefacts::good(),
+            "artefact-escape" => artefacts::escaping(),
+            "artefact-long-name" => artefacts::unnameable(),
+            "artefact-media-type" => artefacts::no_media_type(),
+            "artefact-twice" => artefacts::twice(),
+            "artefact-count" => artefacts::too_many(),
+            "artefact-flood" => artefacts::flood(),
             other => arrays::misbehave(other),
         }
     }

@@ -1,9 +1,11 @@
-//! How closely a replica tracks its benchmark, in one row.
+//! How closely a replica tracks its benchmark: one row, and a drawing of both.
 //!
-//! Streams both tables and keeps a handful of numbers.
+//! Streams both tables and keeps a handful of numbers, and a point for each month.
 
+mod chart;
 mod spread;
 
+use chart::Chart;
 use spread::Spread;
 use tidemill_task::prelude::*;
 
@@ -47,7 +49,7 @@ pub struct Statistics {
     fits: Int64Array,
 }
 
-/// Tracking error, number of stocks used and number of fits of a replica.
+/// Tracking error, number of stocks used and number of fits of a replica; leaves `replica.svg`.
 #[task]
 pub fn statistics(
     parameters: Parameters,
@@ -55,13 +57,14 @@ pub fn statistics(
     coefficients: Input<Coefficients>,
 ) -> Result<Statistics> {
     let mut last_day = None;
-    let mut spread = Spread::default();
+    let (mut spread, mut chart) = (Spread::default(), Chart::default());
     for batch in &replica {
         let batch = batch?;
         for (replicated, benchmark) in
             batch.replicated_return.values().iter().zip(batch.benchmark_return.values())
         {
             spread.add(replicated - benchmark);
+            chart.add([*replicated, *benchmark]);
         }
         last_day = batch.time_index.values().last().copied().or(last_day);
     }
@@ -82,6 +85,7 @@ pub fn statistics(
 
     let tracking_error = deviation * parameters.days_per_year.sqrt();
     metric("tracking_error", tracking_error);
+    chart.draw(&mut Artefact::create("replica.svg", "image/svg+xml")?)?;
     Ok(Statistics {
         time_index: vec![last_day].into(),
         tracking_error: vec![tracking_error].into(),

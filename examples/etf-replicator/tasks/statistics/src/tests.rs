@@ -40,6 +40,24 @@ fn one_row_says_all_however_the_batches_fall() {
 }
 
 #[test]
+fn the_drawing_has_a_point_for_each_month_of_both() {
+    let days = vec![0.001; 50];
+    let outputs = Harness::new(statistics_task)
+        .input("replica", replica(&days))
+        .input("coefficients", coefficients(&[[0.5, 0.0]]))
+        .run()
+        .unwrap();
+    let (kind, bytes) = outputs.artefact("replica.svg").expect("it is left");
+    let drawing = String::from_utf8(bytes).unwrap();
+    assert_eq!(kind, "image/svg+xml");
+    assert!(drawing.starts_with("<svg ") && drawing.ends_with("</svg>\n"), "{drawing}");
+    let lines: Vec<&str> = drawing.split("points=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+    let points: Vec<usize> = lines.iter().map(|it| it.split_whitespace().count()).collect();
+    assert_eq!(points, [3, 3], "the first day, and every 21st after it");
+    assert!(lines.iter().all(|it| it.starts_with("20.0,380.0 ")), "both begin at 1: {drawing}");
+}
+
+#[test]
 fn a_replica_of_one_row_has_no_tracking_error() {
     let error = run(&[1.0], &[[0.5, 0.0]], 100).err().expect("it is refused");
     assert!(error.message().starts_with("`replica` has 1 rows"), "{error}");
