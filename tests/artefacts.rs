@@ -1,9 +1,9 @@
-//! Files that tasks leave beside their tables: listed, downloaded, reused and collected, in a lake; `service` has
+//! Files that tasks leave beside their tables: listed, downloaded, reused, replayed and collected, in a lake; `service` has
 //! the same of a service.
 
 mod service;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Bench, guest, in_state, repository};
 
@@ -157,6 +157,37 @@ fn a_reused_node_lists_what_its_table_came_with() {
     assert_eq!(in_state(&anew, "computed"), ["stats"], "a result whose files are gone is no result");
     assert_eq!(bench.json(&["runs", "artefacts"]), first);
     assert_eq!(bench.done(&["runs", "artefacts", "-o", "-"]).stdout, drawn);
+}
+
+fn replayed(bench: &Bench, code: i32) -> Value {
+    let called = bench.call(&["replay", "last", "--json"]);
+    assert_eq!(called.code, Some(code), "{}{}", called.stdout, called.stderr);
+    serde_json::from_str(&called.stdout).expect("JSON on stdout")
+}
+
+#[test]
+fn a_replay_compares_files_as_it_compares_tables() {
+    let bench = papers();
+    let run = bench.run(&[]);
+    let verdicts = |replayed: &Value| -> Vec<String> {
+        let all = replayed["artefacts"].as_array().expect("a list").iter();
+        all.map(|it| it["verdict"].as_str().expect("a word").to_owned()).collect()
+    };
+    assert_eq!(verdicts(&replayed(&bench, 0)), ["equal"; 4]);
+    let told = bench.done(&["replay", "last"]);
+    assert!(told.stderr.contains("came out bit for bit, and 4 of 4 artefacts, in "), "{}", told.stderr);
+    let path = format!("lake/runs/{}/run.json", run["run"].as_str().expect("an id"));
+    let mut record: Value = serde_json::from_str(&bench.read(&path)).expect("JSON");
+    let before = record.to_string();
+    let digest = record["nodes"][0]["artefacts"][1]["digest"].take();
+    record["nodes"][0]["artefacts"][1]["digest"] = json!("0".repeat(64));
+    bench.write(&path, &record.to_string());
+    assert_eq!(verdicts(&replayed(&bench, 1)), ["equal", "equal", "equal", "differs"]);
+    bench.write(&path, &before);
+    let digits = digest.as_str().expect("a digest");
+    let kept = bench.path("lake/artefacts").join(digits.split_at(2).0).join(digits);
+    std::fs::write(kept, "ratesrater").expect("change what is kept");
+    assert_eq!(verdicts(&replayed(&bench, 1)), ["equal", "equal", "equal", "altered"]);
 }
 
 #[test]

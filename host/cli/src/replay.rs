@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidemill_driver::{
-    EqualBy, LocalOptions, NodeState, OnFailure, Replay, Reuse, RunId, RunIn, RunRecord, RunState,
-    TableComparison, Verdict, compare_replayed, find_run, find_sweep,
+    ArtefactComparison, ArtefactRecord, ArtefactVerdict, EqualBy, LocalOptions, NodeRecord, NodeState,
+    OnFailure, Replay, Reuse, RunId, RunIn, RunRecord, RunState, TableComparison, Verdict, compare_artefacts,
+    compare_replayed, find_run, find_sweep,
 };
 use tidemill_lake::Lake;
 use tidemill_plan::{Code, Machine, PlanNode, Problem};
@@ -54,8 +55,16 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Ending> {
     let before = RunIn { record: replay.record(), lake: &original };
     let after = RunIn { record: &ended.record, lake: &lake };
     let tables = compare_replayed(before, after).map_err(|e| lake_dir::problem(&e))?;
-    let tables = both_are_about(&replay, tables);
-    report(args, &replay, &ended.record, &tables)
+    let replayed = replayed_nodes(&replay);
+    let tables = tables.into_iter().filter(|it| it.before.is_some() && replayed.contains(it.node.as_str()));
+    let artefacts = compare_artefacts(replay.record(), &ended.record, &replayed, args.lake.dir());
+    report(args, &replay, &ended.record, &Compared { tables: tables.collect(), artefacts })
+}
+
+/// What came out of both.
+struct Compared {
+    tables: Vec<TableComparison>,
+    artefacts: Vec<ArtefactComparison>,
 }
 
 /// The sweep that is meant, if one is: its points were perhaps all known, so that there is no run of its id.
@@ -113,28 +122,32 @@ fn say_versions(record: &RunRecord) {
     }
 }
 
-/// The tables that were replayed, and that the run had written.
-fn both_are_about(replay: &Replay, tables: Vec<TableComparison>) -> Vec<TableComparison> {
-    let nodes = replay.plan().nodes.iter().zip(replay.selected());
-    let replayed: BTreeSet<&str> =
-        nodes.filter(|(_, is_selected)| **is_selected).map(|(it, _)| it.name.as_str()).collect();
-    tables.into_iter().filter(|it| it.before.is_some() && replayed.contains(it.node.as_str())).collect()
+/// The nodes that were replayed, and had ended well in the run.
+fn replayed_nodes(replay: &Replay) -> BTreeSet<&str> {
+    let nodes = replay.plan().nodes.iter().zip(replay.selected()).zip(&replay.record().nodes);
+    let is_replayed = |is_selected: bool, then: &NodeRecord| is_selected && then.error.is_none();
+    let replayed = nodes.filter(|((_, is_selected), then)| is_replayed(**is_selected, then));
+    replayed.map(|((it, _), _)| it.name.as_str()).collect()
 }
 
 fn report(
     args: &ReplayArgs,
     replay: &Replay,
     replayed: &RunRecord,
-    tables: &[TableComparison],
+    compared: &Compared,
 ) -> anyhow::Result<Ending> {
+    let Compared { tables, artefacts } = compared;
+    let same_artefacts = artefacts.iter().all(|it| it.verdict == ArtefactVerdict::Equal);
     let equal = tables.iter().filter(|it| is_equal(it)).count();
     // A node without outputs has no table that could differ, but it must end well as before.
     let failed = replayed.nodes.iter().filter(|it| it.state == NodeState::Failed).count();
-    let same = equal == tables.len() && failed == 0 && replayed.state == RunState::Succeeded;
+    let same =
+        equal == tables.len() && same_artefacts && failed == 0 && replayed.state == RunState::Succeeded;
     if args.json {
-        table_view::print_json(&to_json(replay, replayed, tables, same))?;
+        table_view::print_json(&to_json(replay, replayed, compared, same))?;
     } else {
         print_tables(tables)?;
+        print_artefacts(artefacts)?;
         let causes = causes(replay, tables);
         for it in tables.iter().filter(|it| !is_equal(it)) {
             let mut lines = vec![String::new()];
@@ -147,7 +160,7 @@ fn report(
     for line in replayed.nodes.iter().flat_map(runs::error_lines) {
         crate::complain::talk!("{line}");
     }
-    say_summary(replay, replayed, tables, equal);
+    say_summary(replay, replayed, compared, equal);
     Ok(if same { Ending::Done } else { Ending::Failed })
 }
 
@@ -194,7 +207,33 @@ fn print_tables(tables: &[TableComparison]) -> anyhow::Result<()> {
     table_view::print(&["table", "verdict", "rows", "run", "replay"], rows)
 }
 
-fn say_summary(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], equal: usize) {
+fn artefact_word(verdict: ArtefactVerdict) -> &'static str {
+    match verdict {
+        ArtefactVerdict::Equal => "equal",
+        ArtefactVerdict::Differs => "differs",
+        ArtefactVerdict::Altered => "altered",
+        ArtefactVerdict::OnlyBefore => "only in the run",
+        ArtefactVerdict::OnlyAfter => "only in the replay",
+    }
+}
+
+fn print_artefacts(artefacts: &[ArtefactComparison]) -> anyhow::Result<()> {
+    let digest =
+        |it: &Option<ArtefactRecord>| it.as_ref().map(|it| runs::short(&it.digest)).unwrap_or_default();
+    let row = |it: &ArtefactComparison| {
+        let word = artefact_word(it.verdict).to_owned();
+        vec![it.node.clone(), it.name.clone(), word, digest(&it.before), digest(&it.after)]
+    };
+    if artefacts.is_empty() {
+        return Ok(());
+    }
+    let rows = artefacts.iter().map(row).collect();
+    table_view::print_after(&["node", "artefact", "verdict", "run", "replay"], rows)
+}
+
+fn say_summary(replay: &Replay, replayed: &RunRecord, compared: &Compared, equal: usize) {
+    let Compared { tables, artefacts } = compared;
+    let equal_artefacts = artefacts.iter().filter(|it| it.verdict == ArtefactVerdict::Equal).count();
     let run = &replay.record().run;
     let elapsed = quantity::duration(replayed.took().unwrap_or_default());
     let left_out = replay.left_out();
@@ -204,9 +243,14 @@ fn say_summary(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison]
         crate::complain::talk!("not replayed, since they had not ended well: {}{more}", names.join(", "));
     }
     let word = match replayed.state {
-        RunState::Succeeded if equal == tables.len() => "equal",
+        RunState::Succeeded if equal == tables.len() && equal_artefacts == artefacts.len() => "equal",
         RunState::Cancelled => "cancelled",
-        RunState::Succeeded if tables.iter().all(|it| is_equal(it) || is_altered(it)) => "altered",
+        RunState::Succeeded
+            if tables.iter().all(|it| is_equal(it) || is_altered(it))
+                && artefacts.iter().all(|it| is_kept_otherwise(it.verdict)) =>
+        {
+            "altered"
+        }
         RunState::Succeeded | RunState::Failed | RunState::Running => "different",
     };
     let by_digest = tables.iter().filter(|it| matches!(it.verdict, Verdict::Equal(EqualBy::Digest))).count();
@@ -214,13 +258,29 @@ fn say_summary(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison]
         0 => String::new(),
         it => format!(" ({it} by digest alone: the lake holds another table in that place)"),
     };
+    let artefacts = match artefacts.len() {
+        0 => String::new(),
+        all => format!(", and {equal_artefacts} of {all} artefacts,"),
+    };
     crate::complain::talk!(
-        "{word}: {equal} of {} tables of run {run} came out bit for bit{by_digest} in {elapsed}",
+        "{word}: {equal} of {} tables of run {run} came out bit for bit{by_digest}{artefacts} in {elapsed}",
         tables.len()
     );
 }
 
-fn to_json(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], same: bool) -> Value {
+/// The replay gave what the run did, whatever is kept.
+fn is_kept_otherwise(verdict: ArtefactVerdict) -> bool {
+    matches!(verdict, ArtefactVerdict::Equal | ArtefactVerdict::Altered)
+}
+
+fn to_json(replay: &Replay, replayed: &RunRecord, compared: &Compared, same: bool) -> Value {
+    let Compared { tables, artefacts } = compared;
+    let artefact = |it: &ArtefactComparison| {
+        json!({
+            "node": it.node, "name": it.name, "verdict": artefact_word(it.verdict).replace(' ', "-"),
+            "before": it.before, "after": it.after,
+        })
+    };
     let record = replay.record();
     let errors: Vec<Value> = replayed
         .nodes
@@ -241,6 +301,7 @@ fn to_json(replay: &Replay, replayed: &RunRecord, tables: &[TableComparison], sa
         "host": {"run": record.host, "replay": replayed.host},
         "contract": {"run": record.contract, "replay": replayed.contract},
         "tables": tables.iter().map(table).collect::<Vec<_>>(),
+        "artefacts": artefacts.iter().map(artefact).collect::<Vec<_>>(),
         "errors": errors, "left_out": left_out,
     })
 }

@@ -1,11 +1,13 @@
 //! What two runs wrote, table by table: first by the digests that their records hold, then, where these differ and
 //! both tables are still there, by rows and values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use tidemill_lake::{Lake, LakeError, Manifest, TableDifference, WindowFolder};
-use tidemill_plan::TableName;
+use tidemill_plan::{Digest, TableName};
 
+use crate::artefacts::{ArtefactRecord, artefact_path};
 use crate::record::{RunId, RunRecord, TableRecord};
 
 /// A table of a node's port in two runs.
@@ -65,6 +67,65 @@ pub enum Instead {
     Nothing,
     Snapshot(String),
     Unreadable(String),
+}
+
+/// A file that a node's task left in a run and in its replay.
+#[derive(Clone, Debug)]
+pub struct ArtefactComparison {
+    pub node: String,
+    pub name: String,
+    pub before: Option<ArtefactRecord>,
+    pub after: Option<ArtefactRecord>,
+    pub verdict: ArtefactVerdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArtefactVerdict {
+    Equal,
+    Differs,
+    /// What is kept of the run before is not what that run left.
+    Altered,
+    OnlyBefore,
+    OnlyAfter,
+}
+
+/// The files that the nodes of these names left in both runs, by digest; what is still kept below `root` of the run before
+/// is digested, too.
+#[must_use]
+pub fn compare_artefacts(
+    before: &RunRecord,
+    after: &RunRecord,
+    nodes: &BTreeSet<&str>,
+    root: &Path,
+) -> Vec<ArtefactComparison> {
+    let of = |record: &RunRecord| -> BTreeMap<(String, String), ArtefactRecord> {
+        let results = record.artefacts().filter(|it| it.failed_attempt.is_none() && nodes.contains(it.node));
+        results.map(|it| ((it.node.to_owned(), it.artefact.name.clone()), it.artefact.clone())).collect()
+    };
+    let (before, after) = (of(before), of(after));
+    let all: BTreeSet<_> = before.keys().chain(after.keys()).cloned().collect();
+    let compared = |(node, name): (String, String)| {
+        let key = (node.clone(), name.clone());
+        let (before, after) = (before.get(&key).cloned(), after.get(&key).cloned());
+        let verdict = match (&before, &after) {
+            (Some(a), Some(b)) if a != b => ArtefactVerdict::Differs,
+            (Some(a), Some(_)) if is_altered(root, a) => ArtefactVerdict::Altered,
+            (Some(_), Some(_)) => ArtefactVerdict::Equal,
+            (Some(_), None) => ArtefactVerdict::OnlyBefore,
+            (None, _) => ArtefactVerdict::OnlyAfter,
+        };
+        ArtefactComparison { node, name, before, after, verdict }
+    };
+    all.into_iter().map(compared).collect()
+}
+
+/// Whether a file is there under a digest that it does not have.
+fn is_altered(root: &Path, artefact: &ArtefactRecord) -> bool {
+    let Ok(digest) = artefact.digest.parse() else { return true };
+    match std::fs::read(artefact_path(root, &digest)) {
+        Ok(bytes) => Digest::of(&bytes) != digest,
+        Err(e) => e.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// A run, and the lake where its tables are.

@@ -39,7 +39,8 @@ pub use check::{
     Check, CheckObserver, CheckVerdict, Finding, FindingKind, LeakingInput, NodeCheck, Shown, Tiles,
 };
 pub use compare::{
-    Altered, EqualBy, Gone, Instead, RunIn, TableComparison, Verdict, compare_replayed, compare_tables,
+    Altered, ArtefactComparison, ArtefactVerdict, EqualBy, Gone, Instead, RunIn, TableComparison, Verdict,
+    compare_artefacts, compare_replayed, compare_tables,
 };
 pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
