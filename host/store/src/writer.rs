@@ -17,6 +17,8 @@ use crate::{StoreError, Value};
 pub(crate) const WAITING_MAX: usize = 1024;
 /// Jobs in one transaction: a bound on what one failure repeats.
 const BATCH_MAX: usize = 512;
+/// Powers of two up to `BATCH_MAX`.
+pub(crate) const JOBS_BUCKETS: usize = BATCH_MAX.trailing_zeros() as usize + 1;
 const BACK_OFF_FIRST: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,8 @@ pub struct WriterCounts {
     /// Transactions that had to be repeated because the database was away or busy.
     pub repeated: u64,
     pub busy_us: u64,
+    /// Transactions by how many writes they held: 1, 2, up to 4, up to 8, and so on to all that one may hold.
+    pub by_jobs: [u64; JOBS_BUCKETS],
 }
 
 #[derive(Debug, Default)]
@@ -48,9 +52,20 @@ pub(crate) struct Counters {
     jobs: AtomicU64,
     repeated: AtomicU64,
     busy_us: AtomicU64,
+    by_jobs: [AtomicU64; JOBS_BUCKETS],
 }
 
 impl Counters {
+    fn committed(&self, jobs: usize) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
+        // A heartbeat holds none.
+        if jobs > 0 {
+            let bucket = jobs.next_power_of_two().trailing_zeros() as usize;
+            self.by_jobs[bucket.min(JOBS_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn read(&self) -> WriterCounts {
         let read = |it: &AtomicU64| it.load(Ordering::Relaxed);
         WriterCounts {
@@ -58,6 +73,7 @@ impl Counters {
             jobs: read(&self.jobs),
             repeated: read(&self.repeated),
             busy_us: read(&self.busy_us),
+            by_jobs: self.by_jobs.each_ref().map(read),
         }
     }
 }
@@ -176,8 +192,7 @@ impl Writer {
             self.counters.busy_us.fetch_add(took, Ordering::Relaxed);
             match done {
                 Ok(()) => {
-                    self.counters.transactions.fetch_add(1, Ordering::Relaxed);
-                    self.counters.jobs.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    self.counters.committed(batch.len());
                     for it in batch {
                         it.job.settle(it.refused.map_or(Ok(()), Err));
                     }

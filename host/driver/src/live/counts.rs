@@ -13,6 +13,9 @@ pub struct AttemptCounts {
     pub stopped: u64,
     /// Of those that computed or failed.
     pub wall_us: u64,
+    /// Of those that computed: bytes of Arrow that went into tasks and came out of them, and of files that sources read.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(super) struct Counters {
     failed: AtomicU64,
     stopped: AtomicU64,
     wall_us: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
 }
 
 impl Counters {
@@ -34,6 +39,10 @@ impl Counters {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.wall_us.fetch_add(wall_us, Ordering::Relaxed);
+        if let AttemptEnd::Computed { usage, .. } = end {
+            self.bytes_in.fetch_add(usage.bytes_in, Ordering::Relaxed);
+            self.bytes_out.fetch_add(usage.bytes_out, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn read(&self) -> AttemptCounts {
@@ -44,6 +53,8 @@ impl Counters {
             failed: read(&self.failed),
             stopped: read(&self.stopped),
             wall_us: read(&self.wall_us),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
         }
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tidemill_driver::Live;
 use tidemill_sandbox::Sandbox;
-use tidemill_store::Store;
+use tidemill_store::{Store, WriterCounts};
 
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -47,6 +47,7 @@ impl Parts {
             let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(count).encode(encoder)?;
         }
+        batches(out, &counts)?;
         seconds(out, ("store_busy", "time that the store's writer was at work"), counts.busy_us)
     }
 
@@ -69,8 +70,24 @@ impl Parts {
             ("stopped", ended.stopped),
         ];
         counters_by(out, ("attempts_ended", "attempts that have ended, by how"), "outcome", &rows)?;
+        let rows = [("in", ended.bytes_in), ("out", ended.bytes_out)];
+        let named = ("attempts_bytes", "bytes that went into attempts which computed, and came out of them");
+        counters_by(out, named, "direction", &rows)?;
         seconds(out, ("attempts", "time that attempts took which computed or failed"), ended.wall_us)
     }
+}
+
+/// How many writes shared a transaction.
+#[expect(clippy::cast_precision_loss, reason = "counts of writes are far below 2^53")]
+fn batches(out: &mut DescriptorEncoder<'_>, counts: &WriterCounts) -> Result<(), Error> {
+    let last = counts.by_jobs.len() - 1;
+    let bound = |place: usize| if place == last { f64::MAX } else { f64::from(1_u32 << place) };
+    let buckets: Vec<(f64, u64)> =
+        counts.by_jobs.iter().enumerate().map(|(place, count)| (bound(place), *count)).collect();
+    let all = counts.by_jobs.iter().sum();
+    let help = "writes that shared a transaction of the store";
+    let mut encoder = out.encode_descriptor("store_batch_writes", help, None, MetricType::Histogram)?;
+    encoder.encode_histogram::<[(&str, &str); 0]>(counts.jobs as f64, all, &buckets, None)
 }
 
 fn counters_by(
