@@ -403,7 +403,11 @@ fn unknown(id: &str) -> ApiProblem {
 }
 
 async fn newest_version(context: &Context, pipeline: &str) -> Result<i64, ApiProblem> {
-    Ok(context.deployments.version(pipeline, None).await?.row.version)
+    match context.store.versions(pipeline, None, 1).await?.first() {
+        Some(newest) => Ok(newest.version),
+        // Says what is near.
+        None => Ok(context.deployments.version(pipeline, None).await?.row.version),
+    }
 }
 
 fn status(state: StateOfRun) -> RunStatus {
