@@ -42,7 +42,7 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
             ));
         }
         let client = served.client();
-        for guest in ["empty", "fibonacci", "noop"] {
+        for guest in ["empty", "fibonacci", "misbehave", "noop"] {
             client.push(&Path::new(GUESTS).join(format!("{guest}.wasm")))?;
         }
         rows.push(chain(name, client)?);
@@ -54,6 +54,7 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Row>> {
         rows.push(wide(name, client, "noop", Target::None)?);
         rows.extend(first_line(name, client)?);
         if store.is_none() {
+            rows.push(cancelled(client)?);
             rows.extend(many_readers(client)?);
             rows.extend(long_log(&served)?);
         }
@@ -219,6 +220,28 @@ fn first_line(store: &str, client: &Client) -> anyhow::Result<Vec<Row>> {
         (Target::None, Target::None)
     };
     Ok(vec![row(50, median), row(99, tail)])
+}
+
+/// From the request to cancel a run until it has ended, whose guest is in an endless loop.
+fn cancelled(client: &Client) -> anyhow::Result<Row> {
+    let text = "[pipeline]\nname = \"endless\"\n[nodes.a]\ntask = \"misbehave\"\nparameters = { do = \"checkpoint-once\" }\n";
+    client.deploy(text)?;
+    let mut times = Vec::new();
+    for _ in 0..11 {
+        let id = client.begin(&json!({"pipeline": "endless", "force": true}))?;
+        // It says so when it is about to loop.
+        while client.told(&id)?["progress"]["a"]["done"] != 1 {}
+        times.push(client.cancel(&id)?);
+    }
+    let times = Times::new(times);
+    Ok(Row {
+        name: "service: cancel of an endless loop until the run has ended".to_owned(),
+        measured: ms(times.median()),
+        best: ms(times.min()),
+        reference: None,
+        target: Target::AtMost(100.0),
+        spread: times.spread(),
+    })
 }
 
 /// A log of a gigabyte: what a person first looks at, and one line somewhere in it.

@@ -184,12 +184,30 @@ impl Client {
         self.post("/api/v1/pipelines", &body).map(drop)
     }
 
+    /// Begins a run; its id.
+    pub(crate) fn begin(&self, request: &Value) -> anyhow::Result<String> {
+        let run = self.post("/api/v1/runs", request)?;
+        Ok(run["id"].as_str().context("a run has an id")?.to_owned())
+    }
+
+    /// All that is known of a run.
+    pub(crate) fn told(&self, id: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(&self.get(&format!("/api/v1/runs/{id}"))?)?)
+    }
+
+    /// How long it took from the wish until the run had ended.
+    pub(crate) fn cancel(&self, id: &str) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.post(&format!("/api/v1/runs/{id}/cancel"), &json!({}))?;
+        self.get(&format!("/api/v1/runs/{id}/events"))?;
+        Ok(began.elapsed())
+    }
+
     /// Begins a run and follows it to its end; all that is known of it then.
     pub(crate) fn run(&self, request: &Value) -> anyhow::Result<Value> {
-        let run = self.post("/api/v1/runs", request)?;
-        let id = run["id"].as_str().context("a run has an id")?;
+        let id = self.begin(request)?;
         self.get(&format!("/api/v1/runs/{id}/events"))?;
-        let run: Value = serde_json::from_slice(&self.get(&format!("/api/v1/runs/{id}"))?)?;
+        let run = self.told(&id)?;
         if run["state"] != "succeeded" {
             bail!("run {id} ended {}: {}", run["state"], run["problems"]);
         }
