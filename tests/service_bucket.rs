@@ -99,7 +99,7 @@ fn a_large_table_goes_in_parts_and_is_read_in_pieces() {
     );
     bench.write("pipeline.toml", &text);
     bench.done(&["run", "."]);
-    let bucket = Bucket::start();
+    let mut bucket = Bucket::start();
     let mut service = on(&bench, &bucket);
     bench.done(&["deploy", "."]);
     bench.done(&["run", "large", "--wait"]);
@@ -108,6 +108,10 @@ fn a_large_table_goes_in_parts_and_is_read_in_pieces() {
     assert_eq!(service.stop(), Some(0));
     let again = again_on(&bench, &bucket);
     bench.done(&["login", &again.url, "--token", &token]);
+    bucket.down();
+    let rows = ["show", "copy", "--columns", "a", "--rows", "7"];
+    bench.refused(&rows, &["error[lake-io]", Bucket::URL, "to mend"]);
+    bucket.up();
     for more in [
         &["--columns", "c,time", "--start", "2024-01-02T03:04:05Z", "--end", "2024-01-02T03:05:00Z"][..],
         &["--columns", "a", "--tail", "--rows", "7"],
@@ -165,4 +169,17 @@ fn a_bucket_that_cannot_be_had_is_told_at_the_start() {
     refused("s3://desk/tables", &["error[lake-io]", "s3://desk/tables", "to mend"]);
     refused("gs://desk/tables", &["error[lake-address]", "`s3://BUCKET/PREFIX`"]);
     refused("s3://", &["error[lake-address]", "names no bucket"]);
+}
+
+#[test]
+fn a_bucket_without_a_prefix_is_a_lake_too() {
+    let (bench, mut bucket) = (Bench::example("hello"), Bucket::start());
+    let environment = bucket.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, it)| (*name, it.as_str())).collect();
+    let service = Service::start_in(&bench, &["--lake-url", "s3://desk/"], &environment);
+    bench.done(&["login", &service.url, "--token", service.token.as_deref().expect("a token")]);
+    bench.done(&["deploy", "."]);
+    bench.done(&["run", "hello", "--wait"]);
+    assert!(bucket.keys().iter().all(|it| it.starts_with("main/")), "{:?}", bucket.keys());
+    assert!(bench.done(&["show", "anomaly"]).stdout.lines().count() > 3);
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -92,7 +92,10 @@ impl Bucket {
     }
 
     fn key(&self, path: &Path) -> io::Result<Key> {
-        let rest = path.to_str().and_then(|it| it.strip_prefix(&self.url)).filter(|it| it.starts_with('/'));
+        let rest = path
+            .to_str()
+            .and_then(|it| it.strip_prefix(&self.url))
+            .filter(|it| it.is_empty() || it.starts_with('/'));
         let elsewhere = || io::Error::new(io::ErrorKind::InvalidInput, "it is not in the lake's bucket");
         Key::parse(rest.ok_or_else(elsewhere)?).map_err(|e| io::Error::other(e.to_string()))
     }
@@ -147,12 +150,9 @@ impl Files for Bucket {
         Ok(())
     }
 
+    /// Asks for nothing yet: a table may have many parts, of which few are read at a time.
     fn open(&self, path: &Path, bytes: u64) -> io::Result<Input> {
-        let key = self.key(path)?;
-        if bytes > WHOLE_BYTES_MAX {
-            return Ok(Input::Object(Object::new(self.clone(), key, bytes)));
-        }
-        Ok(Input::Whole(self.read(path)?))
+        Ok(Input::Object(Object::new(self.clone(), self.key(path)?, bytes)))
     }
 
     fn read(&self, path: &Path) -> io::Result<Bytes> {
@@ -273,12 +273,41 @@ impl Object {
         Self(Arc::new(Opened { bucket, key, bytes, fetched, failure }))
     }
 
-    /// Fetches what is going to be read, and forgets what was.
+    /// Fetches what is going to be read, and forgets what was; a small file is fetched whole, once.
     pub(crate) fn fetch(&self, ranges: &[Range<u64>]) -> io::Result<()> {
-        let pieces = self.0.bucket.get(&self.0.key, ranges)?;
+        if self.0.bytes <= WHOLE_BYTES_MAX {
+            return self.fetch_whole();
+        }
+        let pieces = self.get(ranges)?;
         let starts = ranges.iter().map(|it| it.start);
-        *self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner) = starts.zip(pieces).collect();
+        *self.lock() = starts.zip(pieces).collect();
         Ok(())
+    }
+
+    fn fetch_whole(&self) -> io::Result<()> {
+        if self.lock().is_empty() {
+            let whole = self.get(std::slice::from_ref(&(0..self.0.bytes)))?;
+            *self.lock() = whole.into_iter().map(|it| (0, it)).collect();
+        }
+        Ok(())
+    }
+
+    /// Lets go of what was fetched.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Bytes)>> {
+        self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What cannot be had is remembered: a decoder tells it as if the file were damaged.
+    fn get(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        self.0.bucket.get(&self.0.key, ranges).map_err(|e| {
+            let told = io::Error::new(e.kind(), e.to_string());
+            *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+            told
+        })
     }
 
     /// The end of the file.
@@ -294,7 +323,7 @@ impl Object {
 
     /// What is known from a place on, as far as it goes.
     fn known(&self, start: u64) -> Option<Bytes> {
-        let fetched = self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = self.lock();
         let found = fetched.iter().find(|(at, it)| (*at..at + it.len() as u64).contains(&start));
         found.and_then(|(at, it)| Some(it.slice(usize::try_from(start - at).ok()?..)))
     }
@@ -308,12 +337,8 @@ impl Object {
         if let Some(known) = self.known(start).filter(|it| it.len() >= wanted) {
             return Ok(known.slice(..wanted));
         }
-        let got = self.0.bucket.get(&self.0.key, std::slice::from_ref(&(start..end)));
-        got.map(|it| it.into_iter().next().unwrap_or_default()).map_err(|e| {
-            let told = io::Error::new(e.kind(), e.to_string());
-            *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-            told
-        })
+        let got = self.get(std::slice::from_ref(&(start..end)))?;
+        Ok(got.into_iter().next().unwrap_or_default())
     }
 }
 
@@ -353,8 +378,7 @@ impl Read for ObjectReader {
             None => {
                 let ahead = AHEAD_BYTES.max(buffer.len() as u64);
                 let piece = self.object.read(self.at, ahead)?;
-                let mut fetched = self.object.0.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-                fetched.push((self.at, piece.clone()));
+                self.object.lock().push((self.at, piece.clone()));
                 piece
             }
         };

@@ -58,9 +58,21 @@ impl Undecoded {
     pub(crate) fn of(self, table: &TableName, part: &str, path: &Path) -> LakeError {
         match self {
             Self::Damaged(cause) => LakeError::Damaged { table: table.clone(), part: part.to_owned(), cause },
-            Self::Unread(cause) => LakeError::io("read", path, cause),
+            Self::Unread(cause) => unread(table, part, path, cause),
         }
     }
+}
+
+/// Why a part cannot be read: what is gone does not come back, all else may.
+pub(crate) fn unread(table: &TableName, part: &str, path: &Path, cause: io::Error) -> LakeError {
+    if cause.kind() == io::ErrorKind::NotFound {
+        let (table, part) = (table.clone(), part.to_owned());
+        return LakeError::Damaged { table, part, cause: "is missing".to_owned() };
+    }
+    if cause.kind() == io::ErrorKind::InvalidInput {
+        return LakeError::Foreign { table: table.clone(), cause: format!("`{}`: {cause}", path.display()) };
+    }
+    LakeError::io("read", path, cause)
 }
 
 impl From<String> for Undecoded {
@@ -181,6 +193,15 @@ impl PartReader {
             by_id.or_else(|| fields.iter().position(|it| !has_ids && it.name() == field.name()))
         };
         Ok(columns.iter().zip(schema.fields()).map(place).collect())
+    }
+
+    /// Lets go of what is in memory of it, once it has been read.
+    pub(crate) fn forget(&mut self) {
+        match &mut self.input {
+            Input::Whole(bytes) => *bytes = Bytes::new(),
+            Input::File(_) => {}
+            Input::Object(object) => object.forget(),
+        }
     }
 
     /// What the file says of itself.

@@ -15,7 +15,7 @@ use tidemill_plan::{Digest, TableName, WriteMode};
 use crate::blocks::{Blocks, bytes_of};
 use crate::cache::Decoded;
 use crate::catalogued::{Home, file_of};
-use crate::decode::{PartReader, Rows, Undecoded, guarded};
+use crate::decode::{PartReader, Rows, Undecoded, guarded, unread};
 use crate::digest::ContentDigest;
 use crate::ducklake::{CatalogColumn, root_ids, type_from_text};
 use crate::files::Files;
@@ -137,15 +137,15 @@ fn load_at(
         let path = file_of(&manifest.folder(root), &part.file);
         let failed = |e: Undecoded| e.of(table, &part.file, &path);
         let ids = root_ids(manifest).map(Arc::new);
-        let mut reader =
-            PartReader::open(files, &path, part.bytes, ids).map_err(|e| LakeError::io("read", &path, e))?;
+        let mut reader = PartReader::open(files, &path, part.bytes, ids)
+            .map_err(|e| unread(table, &part.file, &path, e))?;
         let metadata = reader.about().map_err(failed)?;
         let groups: Vec<_> = metadata.metadata().row_groups().to_vec();
         bytes += groups.iter().map(|it| u64::try_from(it.total_byte_size()).unwrap_or(0)).sum::<u64>();
         if bytes > bytes_max {
             return Err(LakeError::ForeignTooLarge { table: table.clone(), bytes, max: bytes_max });
         }
-        let gone = gone_rows(files, part.foreign.as_ref())?;
+        let gone = gone_rows(files, table, part.foreign.as_ref())?;
         let as_of = part.foreign.as_ref().map_or(i64::MAX, |it| it.as_of);
         let columns: Vec<usize> = (0..manifest.schema.fields().len()).collect();
         let fields = metadata.parquet_schema().root_schema().get_fields();
@@ -188,12 +188,15 @@ fn sorted(manifest: &Manifest, rows: RecordBatch) -> Result<RecordBatch, LakeErr
 }
 
 /// Which rows of a file are gone, by their number in it.
-fn gone_rows(files: &dyn Files, foreign: Option<&ForeignPart>) -> Result<Vec<u64>, LakeError> {
+fn gone_rows(
+    files: &dyn Files,
+    table: &TableName,
+    foreign: Option<&ForeignPart>,
+) -> Result<Vec<u64>, LakeError> {
     let mut gone = Vec::new();
     let as_of = foreign.map_or(i64::MAX, |it| it.as_of);
     for path in foreign.iter().flat_map(|it| &it.deletes) {
-        let unread = |e| LakeError::io("read", path, e);
-        let file = files.read(path).map_err(unread)?;
+        let file = files.read(path).map_err(|e| unread(table, &path.display().to_string(), path, e))?;
         let read = guarded(|| {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
             let mut found = Vec::new();

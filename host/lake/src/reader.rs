@@ -12,7 +12,7 @@ use tidemill_plan::{Digest, TableName, Time};
 
 use crate::cache::Decoded;
 use crate::catalogued::file_of;
-use crate::decode::{PartReader, Rows, Undecoded};
+use crate::decode::{PartReader, Rows, Undecoded, unread};
 use crate::index::Index;
 use crate::lake::{Place, lock_tables};
 use crate::manifest::{Block, Manifest};
@@ -245,6 +245,10 @@ impl TableReader {
             }
             Origin::Parts { schema, folder, parts, names, blocks } => {
                 let Some(BlockPlace { part, group, block }) = blocks.get(position) else { return Ok(None) };
+                // Blocks come in order: those before are done with.
+                if *part > 0 {
+                    parts[*part - 1].forget();
+                }
                 let failed = |e: Undecoded| e.of(&self.table, &names[*part], &folder.join(&names[*part]));
                 let file = &mut parts[*part];
                 let all = Rows { from: 0, to: usize::try_from(block.rows).unwrap_or(usize::MAX) };
@@ -354,7 +358,7 @@ fn open_parts(lake: &Lake, manifest: &Manifest, range: Range) -> Result<Origin, 
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(vanished(lake, root, manifest, &part.file));
             }
-            Err(e) => return Err(LakeError::io("read", &path, e)),
+            Err(e) => return Err(unread(&manifest.table, &part.file, &path, e)),
         }
         names.push(part.file.clone());
         let part = parts.len() - 1;

@@ -246,6 +246,8 @@ struct Download {
     /// `None` after the last piece.
     exporter: Option<Exporter<Written>>,
     written: Written,
+    /// The first piece, which is made before the answer begins: what is wrong with it can still be told.
+    first: Option<Bytes>,
 }
 
 impl Download {
@@ -260,11 +262,21 @@ impl Download {
         let written = Written::default();
         let exporter = Exporter::new(&excerpt.schema(), format.export(), written.clone());
         let exporter = exporter.map_err(|e| Problem::new(e.code(), e.to_string(), e.mend()))?;
-        Ok(Self { excerpt, exporter: Some(exporter), written })
+        let mut opened = Self { excerpt, exporter: Some(exporter), written, first: None };
+        opened.first = opened.next().map_err(|e| {
+            if let ExportError::Read(e) = &e {
+                return of_lake(e);
+            }
+            Problem::new(e.code(), e.to_string(), e.mend()).into()
+        })?;
+        Ok(opened)
     }
 
     /// The next piece; `None` at the end.
     fn next(&mut self) -> Result<Option<Bytes>, ExportError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         while let Some(exporter) = &mut self.exporter {
             match self.excerpt.next_batch().map_err(ExportError::Read)? {
                 Some(batch) => exporter.write(&batch)?,
