@@ -184,10 +184,11 @@ impl Writer {
 
     async fn carry_out(&mut self, mut batch: Vec<Entry>) {
         let mut back_off = BACK_OFF_FIRST;
+        let mut is_sent = false;
         loop {
             batch.retain(|it| !it.job.is_abandoned());
             let began = Instant::now();
-            let done = self.transaction(&mut batch).await;
+            let done = self.transaction(&mut batch, &mut is_sent).await;
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.counters.busy_us.fetch_add(took, Ordering::Relaxed);
             match done {
@@ -242,12 +243,19 @@ impl Writer {
         self.fenced.send_modify(|it| *it += 1);
     }
 
-    /// Carries all jobs out in one transaction. A job that is refused is undone alone.
-    async fn transaction(&mut self, batch: &mut [Entry]) -> Result<(), StoreError> {
+    /// Carries all jobs out in one transaction. A job that is refused is undone alone. `is_sent`: a commit of these very
+    /// jobs was sent before, and is again set before one is.
+    async fn transaction(&mut self, batch: &mut [Entry], is_sent: &mut bool) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if !self.beat.advance(&mut tx, &self.host.id()).await? {
             // The commit before, whose answer was lost, did happen.
-            return Ok(());
+            if *is_sent {
+                return Ok(());
+            }
+            // It was of jobs that everybody has given up since.
+            drop(tx);
+            tx = self.db.begin().await?;
+            self.beat.advance(&mut tx, &self.host.id()).await?;
         }
         let is_shared = batch.len() > 1;
         for it in batch.iter_mut() {
@@ -268,6 +276,7 @@ impl Writer {
                 }
             }
         }
+        *is_sent = true;
         let committed = tx.commit().await;
         self.beat.settle(&committed);
         committed
