@@ -13,7 +13,7 @@ use tidemill_sandbox::{Attempt, AttemptLimits, Component, Interrupt, Outcome, Sa
 
 use crate::artefacts::{self, ArtefactRecord, AttemptArtefacts, Keeping};
 use crate::catalog::Components;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::failure::NodeFailure;
 use crate::live_table::LiveTables;
 use crate::log_file::LogWriter;
@@ -348,7 +348,10 @@ fn run_task(
     }
     let update = update_of(shared, position)?;
     let window = update.as_ref().map_or(shared.plan.window, |it| it.window(shared.plan.window));
-    let mut io = table_io(shared, position, attempt, update)?;
+    // What of it a checkpoint is about.
+    let basis = Digest::of(format!("{key} {window:?}").as_bytes());
+    let checkpoint = shared.checkpoints.of(position, basis);
+    let mut io = table_io(shared, position, attempt, (update, checkpoint))?;
     // The engine watches the time.
     let name = node.own_name();
     let call = Call { node, task, name: &name, run: &shared.run.0, attempt, window, time_ms: None };
@@ -457,7 +460,7 @@ fn table_io<'a>(
     shared: &'a Shared<'a>,
     position: usize,
     attempt: u32,
-    update: Option<Update>,
+    (update, checkpoint): (Option<Update>, Checkpoint<'a>),
 ) -> Result<TableIo<'a>, NodeFailure> {
     let node = &shared.plan.nodes[position];
     let bound = |input: &Input, it: &tidemill_plan::Member| -> Result<BoundTable, NodeFailure> {
@@ -491,7 +494,7 @@ fn table_io<'a>(
             shared.keeping(position),
             &format!("{}-{position}-{attempt}", shared.run),
         ),
-        checkpoint: shared.checkpoints.of(position),
+        checkpoint,
         observer: shared.observer,
     })
 }

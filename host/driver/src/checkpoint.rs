@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidemill_plan::Digest;
+
 use crate::record::{RunId, run_folder, write_whole};
 
 const FOLDER: &str = "checkpoints";
@@ -10,9 +12,15 @@ const FOLDER: &str = "checkpoints";
 /// The checkpoints of a run's nodes, by the plan's order.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    kept: Vec<Mutex<Option<Vec<u8>>>>,
+    kept: Vec<Mutex<Option<Kept>>>,
     /// `None`: they end with the process.
     folder: Option<Arc<Path>>,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    basis: Digest,
+    bytes: Vec<u8>,
 }
 
 impl Checkpoints {
@@ -26,8 +34,9 @@ impl Checkpoints {
         Self { folder: Some(folder.into()), ..Self::in_memory(nodes) }
     }
 
-    pub(crate) fn of(&self, node: usize) -> Checkpoint<'_> {
-        Checkpoint { checkpoints: self, node }
+    /// `basis` stands for all that an attempt computes from: what another one has left is of no use to it.
+    pub(crate) fn of(&self, node: usize, basis: Digest) -> Checkpoint<'_> {
+        Checkpoint { checkpoints: self, node, basis }
     }
 
     /// Removes what only attempts to come would need.
@@ -47,6 +56,7 @@ impl Checkpoints {
 pub(crate) struct Checkpoint<'a> {
     checkpoints: &'a Checkpoints,
     node: usize,
+    basis: Digest,
 }
 
 impl Checkpoint<'_> {
@@ -55,20 +65,34 @@ impl Checkpoint<'_> {
         if let Some(path) = self.path() {
             let folder = path.parent().unwrap_or(&path);
             let made = std::fs::create_dir_all(folder).map_err(|e| e.to_string());
-            let kept = made.and_then(|()| write_whole(&path, &bytes).map_err(|e| e.to_string()));
+            let text = [&self.basis.0[..], &Digest::of(&bytes).0, &bytes].concat();
+            let kept = made.and_then(|()| write_whole(&path, &text).map_err(|e| e.to_string()));
             if let Err(error) = kept {
                 tracing::warn!(path = %path.display(), %error, "a checkpoint would not survive this process");
             }
         }
-        *self.memory().lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        let kept = Kept { basis: self.basis, bytes };
+        *self.memory().lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
     pub(crate) fn load(&self) -> Option<Vec<u8>> {
         let kept = self.memory().lock().unwrap_or_else(PoisonError::into_inner).clone();
-        kept.or_else(|| std::fs::read(self.path()?).ok())
+        match kept {
+            Some(it) => (it.basis == self.basis).then_some(it.bytes),
+            None => self.load_file(),
+        }
     }
 
-    fn memory(&self) -> &Mutex<Option<Vec<u8>>> {
+    /// `None` also for one that a power loss has torn.
+    fn load_file(&self) -> Option<Vec<u8>> {
+        let text = std::fs::read(self.path()?).ok()?;
+        let (basis, rest) = text.split_first_chunk::<32>()?;
+        let (digest, bytes) = rest.split_first_chunk::<32>()?;
+        let is_whole = *basis == self.basis.0 && *digest == Digest::of(bytes).0;
+        is_whole.then(|| bytes.to_vec())
+    }
+
+    fn memory(&self) -> &Mutex<Option<Kept>> {
         &self.checkpoints.kept[self.node]
     }
 

@@ -115,7 +115,7 @@ impl<'a> Partials<'a> {
             log: None,
             metrics: BTreeMap::new(),
             artefacts: AttemptArtefacts::new(Keeping::DigestsOnly, RUN),
-            checkpoint: checkpoints.of(position),
+            checkpoint: checkpoints.of(position, Digest::of(b"")),
             observer: &Quiet,
         };
         let call = Call { node, task, name: RUN, run: RUN, attempt: 1, window, time_ms: node.timeout_ms };
