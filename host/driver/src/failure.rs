@@ -5,8 +5,16 @@ use tidemill_plan::{Code, Problem};
 use tidemill_sandbox::{Failure, Fault, SandboxError};
 
 /// What keeps an attempt from going on that is no fault of its task: a disk, a bucket, the store.
-const OF_HOST: [&str; 6] =
-    ["disk-full", "lake-io", "lake-not-writable", "store-busy", "store-not-writable", "store-unreachable"];
+const OF_HOST: [&str; 8] = [
+    "artefact-io",
+    "data-dir-unusable",
+    "disk-full",
+    "lake-io",
+    "lake-not-writable",
+    "store-busy",
+    "store-not-writable",
+    "store-unreachable",
+];
 
 /// Why an attempt failed: what, where, how to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +24,11 @@ pub struct NodeFailure {
     pub mend: String,
     /// Whether trying again may help.
     pub retryable: bool,
+}
+
+/// See [`OF_HOST`].
+pub(crate) fn is_of_host(code: Code) -> bool {
+    OF_HOST.contains(&code.0)
 }
 
 impl NodeFailure {
@@ -36,7 +49,7 @@ impl NodeFailure {
     /// Whether the machine or what it depends on is in trouble: that says nothing of the task, and goes away by itself or
     /// is mended by an operator.
     pub(crate) fn is_of_host(&self) -> bool {
-        OF_HOST.contains(&self.code.0)
+        is_of_host(self.code)
     }
 
     pub(crate) fn into_fault(self) -> Fault {

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use tidemill_engine::{AttemptId, Capacity, Event};
 use tidemill_lake::WindowFolder;
 use tidemill_plan::TableName;
-use tidemill_sandbox::Interrupt;
 use tokio::sync::Notify;
 
 use super::LiveContext;
@@ -166,7 +165,7 @@ impl Center {
             let node = &job.parts.live_plan.plan.nodes[job.position].name;
             tracing::warn!(run = %job.parts.run, %node, error = %failure, pause_ms = pause.as_millis(), "the attempt begins again");
             job.parts.told.trouble(job.position, Some(failure));
-            let waked = self.rest(&job.interrupt, pause);
+            let waked = self.rest(job, pause);
             job.parts.told.trouble(job.position, None);
             match waked {
                 Waked::Rested => pause = (pause * 2).min(PAUSE_MAX),
@@ -176,17 +175,17 @@ impl Center {
         }
     }
 
-    fn rest(&self, interrupt: &Interrupt, pause: Duration) -> Waked {
+    fn rest(&self, job: &Job, pause: Duration) -> Waked {
         let until = Instant::now() + pause;
         let mut state = self.lock();
-        state.resting += 1;
+        state.rests(job, true);
         self.settled.notify_all();
         let waked = loop {
             let now = Instant::now();
             if state.phase == Phase::Ended {
                 break Waked::Ended;
             }
-            if interrupt.cause().is_some() {
+            if job.interrupt.cause().is_some() {
                 break Waked::Told;
             }
             // One that begins while the process stops would only be in the way.
@@ -197,7 +196,8 @@ impl Center {
                 self.disturbed.wait_timeout(state, until.saturating_duration_since(now).max(PAUSE_MIN));
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
         };
-        state.resting -= 1;
+        state.rests(job, false);
+        self.timer.notify_one();
         waked
     }
 
@@ -394,8 +394,11 @@ impl Center {
         for it in &flight.pending.written {
             state.release(&flight.run, it.attempt);
         }
+        let is_its = state.runs.get(&flight.run).is_some_and(|it| it.host == flight.host);
         drop(state);
-        self.abandon(&flight.run);
+        if is_its {
+            self.abandon(&flight.run);
+        }
     }
 
     /// The run is not this process's any more, or what it did cannot become visible: whatever runs of it ends.
@@ -516,6 +519,15 @@ impl State {
         let hungry = self.runs.values().filter(|it| it.is_hungry() && it.pending.entries.len() < PENDING_MAX);
         // Ids begin with the time of creation: who came first, where nobody was served yet.
         hungry.min_by_key(|it| (-it.priority, it.served, it.id().clone())).map(|it| it.id().clone())
+    }
+
+    /// Counts an attempt that rests, and stops the clock of its run meanwhile.
+    fn rests(&mut self, job: &Job, begins: bool) {
+        self.resting = if begins { self.resting + 1 } else { self.resting - 1 };
+        let run = self.runs.get_mut(&job.parts.run).filter(|it| Arc::ptr_eq(&it.parts, &job.parts));
+        if let Some(run) = run {
+            run.rests(begins);
+        }
     }
 
     /// The first attempt whose tables nobody else writes.

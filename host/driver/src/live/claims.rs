@@ -17,6 +17,7 @@ use super::run::{Gate, LiveRun, Parts, Taken, Told};
 use super::{Live, LiveContext};
 use crate::attempt::{Held, Reuse};
 use crate::checkpoint::Checkpoints;
+use crate::failure::is_of_host;
 use crate::live_table::LiveTables;
 use crate::log_file::now_ns;
 use crate::origin::{Lineage, note_surroundings};
@@ -152,10 +153,7 @@ async fn begin_prepared(
             drop(live.moved.send(super::Moved { run, has_ended: true }));
         }
         Err(Unbegun::Later(why)) => {
-            tracing::warn!(%run, error = %why, "the run cannot begin yet; trying again");
-            if let Err(e) = live.context.store.release(row.id, host).await {
-                tracing::warn!(%run, error = %e, "the run could not be released");
-            }
+            give_back(&live.context, &row, &host, &why).await;
         }
     }
 }
@@ -164,7 +162,7 @@ async fn begin_prepared(
 enum Unbegun {
     /// It never will.
     Refused(Vec<Problem>),
-    /// The store was away.
+    /// The store was away, or something else that the machine needs.
     Later(tidemill_store::StoreError),
 }
 
@@ -176,7 +174,10 @@ impl From<tidemill_store::StoreError> for Unbegun {
 
 impl From<Vec<Problem>> for Unbegun {
     fn from(problems: Vec<Problem>) -> Self {
-        Self::Refused(problems)
+        match problems.first() {
+            Some(first) if is_of_host(first.code) => Self::Later(first.clone().into()),
+            Some(_) | None => Self::Refused(problems),
+        }
     }
 }
 
@@ -360,10 +361,13 @@ async fn refuse(context: &LiveContext, row: &RunRow, host: &tidemill_store::Host
         .iter()
         .map(|it| serde_json::json!({"code": it.code.0, "what": it.what, "mend": it.mend}))
         .collect();
-    let parts = context.store.journal_from(&row.id, 0).await.map_or(0, |it| it.len());
+    let seq = match context.store.journal_from(&row.id, 0).await {
+        Ok(parts) => i64::try_from(parts.len()).unwrap_or(i64::MAX),
+        Err(e) => return give_back(context, row, host, &e).await,
+    };
     let part = Append {
         run: row.id.clone(),
-        seq: i64::try_from(parts).unwrap_or(i64::MAX),
+        seq,
         entries: "[]".to_owned(),
         status: RunStatus::Failed,
         began_at: row.began_at,
@@ -373,6 +377,20 @@ async fn refuse(context: &LiveContext, row: &RunRow, host: &tidemill_store::Host
     };
     if let Err(e) = write(&context.store, host, part).await {
         tracing::error!(run = row.id, error = %e, "a run that cannot begin could not be ended");
+        give_back(context, row, host, &e).await;
+    }
+}
+
+/// Lets another host, or this one a little later, have the run.
+async fn give_back(
+    context: &LiveContext,
+    row: &RunRow,
+    host: &tidemill_store::HostId,
+    why: &tidemill_store::StoreError,
+) {
+    tracing::warn!(run = row.id, error = %why, "the run cannot begin yet; trying again");
+    if let Err(e) = context.store.release(row.id.clone(), host.clone()).await {
+        tracing::warn!(run = row.id, error = %e, "the run could not be released");
     }
 }
 

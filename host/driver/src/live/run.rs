@@ -76,22 +76,45 @@ impl Observer for Told {
     }
 }
 
-/// The run's own time: it goes on while a host has the run, whatever the machine's clock does.
+/// The run's own time: it goes on while a host has the run and the machine lacks nothing, whatever its clock does.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     base_ms: u64,
     began: Instant,
+    /// How long it has stood still.
+    stood: Duration,
+    /// Since when it stands, and for how many attempts that rest.
+    stands: Option<(Instant, usize)>,
 }
 
 impl Clock {
-    fn now(self) -> Timestamp {
-        Timestamp(
-            self.base_ms.saturating_add(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)),
-        )
+    fn new(base_ms: u64) -> Self {
+        Self { base_ms, began: Instant::now(), stood: Duration::ZERO, stands: None }
     }
 
-    fn instant(self, at: Timestamp) -> Instant {
-        self.began + Duration::from_millis(at.0.saturating_sub(self.base_ms))
+    fn now(self) -> Timestamp {
+        let until = self.stands.map_or_else(Instant::now, |(since, _)| since);
+        let gone = until.saturating_duration_since(self.began).saturating_sub(self.stood);
+        Timestamp(self.base_ms.saturating_add(u64::try_from(gone.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// `None` while it stands.
+    fn instant(self, at: Timestamp) -> Option<Instant> {
+        let ahead = Duration::from_millis(at.0.saturating_sub(self.base_ms));
+        self.stands.is_none().then(|| self.began + self.stood + ahead)
+    }
+
+    fn stop(&mut self) {
+        let (since, resting) = self.stands.unwrap_or_else(|| (Instant::now(), 0));
+        self.stands = Some((since, resting + 1));
+    }
+
+    fn go(&mut self) {
+        let Some((since, resting)) = self.stands else { return };
+        self.stands = (resting > 1).then(|| (since, resting - 1));
+        if self.stands.is_none() {
+            self.stood += since.elapsed();
+        }
     }
 }
 
@@ -207,7 +230,7 @@ impl LiveRun {
             served: 0,
             shape,
             engine,
-            clock: Clock { base_ms, began: Instant::now() },
+            clock: Clock::new(base_ms),
             interrupts: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
@@ -246,7 +269,7 @@ impl LiveRun {
 
     /// When it wants a tick, if nothing happens before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.engine.wake_at().map(|it| self.clock.instant(it))
+        self.engine.wake_at().and_then(|it| self.clock.instant(it))
     }
 
     /// What is to be stopped after a take-over, besides what the next step says.
@@ -271,6 +294,11 @@ impl LiveRun {
     /// What the store keeps of it now.
     pub(crate) fn kept_record(&self) -> String {
         if self.has_ended() { to_json(&self.record) } else { self.begun.clone() }
+    }
+
+    /// An attempt begins to rest, or ends it: that is not the time of any attempt.
+    pub(crate) fn rests(&mut self, begins: bool) {
+        if begins { self.clock.stop() } else { self.clock.go() }
     }
 
     /// Takes the engine's next step; the attempts that are to begin.
