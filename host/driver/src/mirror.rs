@@ -58,7 +58,7 @@ impl Mirror {
         let mut tx = self.database.begin().await?;
         // Another host may be at it. What is wanted is read once it is done, so that nobody goes back.
         tx.lock(&format!("mirror {target}")).await?;
-        let Some(Wanted { row, manifest }) = self.wanted(target).await? else {
+        let Some(Wanted { row, manifest }) = tx.while_busy(self.wanted(target)).await?? else {
             return Ok(Brought::default());
         };
         let known = read_known(&mut tx, target).await?;
@@ -150,7 +150,7 @@ impl Mirror {
             return Ok(Brought { rows, deleted });
         }
         let changed = match self.manifest_before(known, next).await? {
-            Some(before) => self.changed(before, manifest).await,
+            Some(before) => tx.while_busy(self.changed(before, manifest)).await?,
             None => Changed::All,
         };
         self.merge(tx, target, manifest, changed).await

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidemill_driver::{Deployed, Soon};
 use tidemill_plan::{Code, Digest, Machine, PlanNode, Problem, Work, nearest};
 use tidemill_store::{
-    DeployedAs, MirrorDatabase, NewVersion, PipelineFile, Store, Uses, Version, VersionRow,
+    DeployedAs, MirrorDatabase, MirrorFilter, NewVersion, PipelineFile, Store, Uses, Version, VersionRow,
 };
 
 use crate::files::Files;
@@ -20,6 +20,8 @@ use crate::{ApiProblem, Registry, clock, task};
 
 /// Names that are compared with one that is not known.
 const NAMES_MAX: u32 = 1000;
+/// Tables of the mirror that are looked through.
+const MIRRORS_MAX: u32 = 100_000;
 /// Files of one version.
 const FILES_MAX: usize = 100_000;
 
@@ -163,6 +165,7 @@ impl Deployments {
         .await??;
         let digest = digest(&text, &file_name, &uses, &files);
         let deployed_at = clock::now();
+        let (said, called) = (text.clone(), file_name.clone());
         let new = NewVersion {
             name,
             digest,
@@ -177,6 +180,7 @@ impl Deployments {
         let (row, deployed) = self.store.deploy(new).await?;
         if deployed == DeployedAs::NewVersion {
             put_in_place(&placed, &self.folder(&row))?;
+            self.forget_mirrors(&row.name, &said, &called).await?;
         }
         Ok((row, deployed))
     }
@@ -192,19 +196,33 @@ impl Deployments {
             return Err(crate::api::no_mirror(mirrored).into());
         }
         let nodes = plan.iter().flat_map(|it| &it.nodes);
-        for target in nodes.flat_map(|it| &it.outputs).filter_map(|it| it.mirror.as_ref()) {
-            let Some(row) = self.store.mirror(&target.to_string()).await?.filter(|it| it.pipeline != name)
-            else {
-                continue;
-            };
-            let Some(other) = self.store.pipeline(&row.pipeline, None).await? else { continue };
-            let pipeline = tidemill_plan::parse(&other.text, &other.row.file_name);
-            if pipeline.is_ok_and(|it| it.may_mirror(target)) {
-                let what = format!("`{target}` mirrors node `{}` of pipeline `{}`", row.node, row.pipeline);
-                let mend =
-                    format!("name another table in `mirror`, or deploy `{}` without that one", row.pipeline);
+        let targets: Vec<_> = nodes.flat_map(|it| &it.outputs).filter_map(|it| it.mirror.as_ref()).collect();
+        for other in self.store.pipelines(None, NAMES_MAX).await?.into_iter().filter(|it| it.name != name) {
+            let Some(other) = self.store.pipeline(&other.name, Some(other.version)).await? else { continue };
+            let Ok(pipeline) = tidemill_plan::parse(&other.text, &other.row.file_name) else { continue };
+            if let Some(target) = targets.iter().find(|it| pipeline.may_mirror(it)) {
+                let other = other.row.name;
+                let what = format!("`{target}` is where pipeline `{other}` mirrors a table");
+                let mend = format!("name another table in `mirror`, or deploy `{other}` without that one");
                 return Err(ApiProblem::new(Code("mirror-taken"), what, mend));
             }
+        }
+        Ok(())
+    }
+
+    /// What the newest version no longer mirrors is not waited for; the tables there stay as they are.
+    async fn forget_mirrors(&self, name: &str, text: &str, file_name: &str) -> Result<(), ApiProblem> {
+        if self.mirror.is_none() {
+            return Ok(());
+        }
+        let Ok(pipeline) = tidemill_plan::parse(text, file_name) else { return Ok(()) };
+        let known =
+            self.store.mirrors(&MirrorFilter { limit: MIRRORS_MAX, ..MirrorFilter::default() }).await?;
+        let gone = known.into_iter().filter(|it| it.pipeline == name).map(|it| it.target).filter(|it| {
+            tidemill_plan::MirrorTarget::parse(it).is_some_and(|target| !pipeline.may_mirror(&target))
+        });
+        for target in gone {
+            self.store.forget_mirror(&target, name).await?;
         }
         Ok(())
     }

@@ -14,6 +14,11 @@ use crate::{Row, StoreError, Value};
 /// Far above the time from one batch of rows to the next.
 const IDLE_MAX: &str = "120s";
 
+/// How long to wait for whoever holds what is to be changed, before other tables have their turn.
+const LOCK_MAX: &str = "60s";
+/// How often to show the server that a transaction is at work which sends nothing: well below `IDLE_MAX`.
+const AWAKE_EVERY: Duration = Duration::from_secs(30);
+
 /// Connections to the mirror, made when they are needed.
 #[derive(Clone, Debug)]
 pub struct MirrorDatabase {
@@ -39,7 +44,7 @@ impl MirrorDatabase {
         let options = PgConnectOptions::from_str(url).map_err(|e| StoreError::of(&shown, &e))?;
         let options = options
             .application_name("tidemill mirror")
-            .options([("idle_in_transaction_session_timeout", IDLE_MAX)]);
+            .options([("idle_in_transaction_session_timeout", IDLE_MAX), ("lock_timeout", LOCK_MAX)]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(connect_timeout)
@@ -77,6 +82,20 @@ impl MirrorTx {
     /// What the database says.
     pub async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         self.0.execute(sql, values).await
+    }
+
+    /// Waits for something else to be done, and keeps the transaction meanwhile.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn while_busy<T>(&mut self, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(AWAKE_EVERY, &mut work).await {
+                Ok(done) => return Ok(done),
+                Err(_) => drop(self.0.execute("SELECT 1", &[]).await?),
+            }
+        }
     }
 
     /// # Errors

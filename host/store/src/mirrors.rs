@@ -83,7 +83,8 @@ impl MirrorRow {
     }
 }
 
-/// Writes down what is wanted: whatever was wanted of a target before is not any more. `snapshot` is what the commit in
+/// Writes down what is wanted: whatever was wanted of a target before is not any more. A node that reuses a table may
+/// land after another run has committed a newer version of it, and changes nothing then. `snapshot` is what the commit in
 /// this transaction made.
 ///
 /// # Errors
@@ -97,7 +98,9 @@ pub async fn want_mirrors(
     const UPSERT: &str = "INSERT INTO tidemill_mirrors (target, pipeline, node, table_name, version, wanted_at) \
                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (target) DO UPDATE SET \
                           pipeline = excluded.pipeline, node = excluded.node, table_name = excluded.table_name, \
-                          version = excluded.version, wanted_at = excluded.wanted_at";
+                          version = excluded.version, wanted_at = excluded.wanted_at \
+                          WHERE tidemill_mirrors.table_name <> excluded.table_name \
+                          OR tidemill_mirrors.version < excluded.version";
     for it in wishes {
         let version = it.version.or(snapshot).expect("a table without a version is committed with the wish");
         let values = [
@@ -158,7 +161,7 @@ impl Store {
     /// When the database is away.
     pub async fn mirror_counts(&self) -> Result<MirrorCounts, StoreError> {
         let sql = format!(
-            "SELECT COUNT(*), COUNT(CASE WHEN {BEHIND} THEN 1 END), COUNT(error_code) FROM tidemill_mirrors"
+            "SELECT COUNT(*), COUNT(CASE WHEN {BEHIND} THEN 1 END), COUNT(CASE WHEN {BEHIND} THEN error_code END) FROM tidemill_mirrors"
         );
         let mut tx = self.read().await?;
         let Some(row) = tx.fetch_optional(&sql, &[]).await? else { return Ok(MirrorCounts::default()) };
@@ -190,6 +193,20 @@ impl Store {
         self.write(ANSWER, move |tx| {
             let values = values.clone();
             Box::pin(async move { tx.execute(UPDATE, &values).await.map(drop) })
+        })
+        .await
+    }
+
+    /// Nothing is wanted of a table of the mirror any more, where this pipeline wanted it.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn forget_mirror(&self, target: &str, pipeline: &str) -> Result<(), StoreError> {
+        let values = [text(target), text(pipeline)];
+        self.write(ANSWER, move |tx| {
+            let values = values.clone();
+            let sql = "DELETE FROM tidemill_mirrors WHERE target = $1 AND pipeline = $2";
+            Box::pin(async move { tx.execute(sql, &values).await.map(drop) })
         })
         .await
     }
@@ -237,7 +254,7 @@ fn row_of(row: &Row) -> Result<MirrorRow, StoreError> {
         (Some(code), Some(what), Some(mend), Some(at)) => Some(MirrorError { code, what, mend, at }),
         _ => None,
     };
-    Ok(MirrorRow {
+    let mut found = MirrorRow {
         target: row.get(0)?,
         pipeline: row.get(1)?,
         node: row.get(2)?,
@@ -246,5 +263,10 @@ fn row_of(row: &Row) -> Result<MirrorRow, StoreError> {
         wanted_at: row.get(5)?,
         mirrored,
         error,
-    })
+    };
+    // What went wrong on the way to another version is over.
+    if !found.is_behind() {
+        found.error = None;
+    }
+    Ok(found)
 }
