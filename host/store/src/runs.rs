@@ -460,6 +460,14 @@ async fn submit(tx: &mut Tx, run: &NewRun, owner: Option<HostId>) -> Result<RunR
         if !run.pins.is_empty() {
             pin(tx, &run.id, &run.pins).await?;
         }
+        let sql =
+            "SELECT 1 FROM tidemill_pipelines WHERE name = $1 AND version = $2 AND removed_at IS NOT NULL";
+        if tx.fetch_optional(sql, &values[1..3]).await?.is_some() {
+            let what =
+                format!("version {} of pipeline `{}` has just been deleted", run.version, run.pipeline);
+            let mend = "run another version; `tidemill pipelines versions` lists them";
+            return Err(Problem::new(Code("unknown-pipeline"), what, mend).into());
+        }
         for it in &run.links {
             add_link(tx, &run.id, it).await?;
         }
