@@ -65,6 +65,7 @@ fn a_run_is_begun_by_name_followed_and_told_of() {
     let csv = bench.done(&["runs", "export", "--format", "csv"]).stdout;
     assert!(csv.starts_with("run,pipeline,version,state,"), "{csv}");
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.contains(",hello,1,succeeded,"), "{csv}");
 }
 
 #[test]

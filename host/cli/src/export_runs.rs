@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use serde_json::Value;
 use tidemill_lake::{ExportError, ExportFormat, export};
 
@@ -35,7 +35,12 @@ pub(crate) fn table(rows: &[BTreeMap<String, Value>], format: ExportFormat) -> R
 
 fn column(name: &str, rows: &[BTreeMap<String, Value>]) -> ArrayRef {
     let cells = || rows.iter().map(|it| it.get(name).filter(|it| !it.is_null()));
-    if cells().flatten().all(Value::is_number) && cells().flatten().next().is_some() {
+    let is_all =
+        |is_it: fn(&Value) -> bool| cells().flatten().all(is_it) && cells().flatten().next().is_some();
+    if is_all(Value::is_i64) {
+        return Arc::new(cells().map(|it| it.and_then(Value::as_i64)).collect::<Int64Array>());
+    }
+    if is_all(Value::is_number) {
         return Arc::new(cells().map(|it| it.and_then(Value::as_f64)).collect::<Float64Array>());
     }
     let text = |it: &Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
