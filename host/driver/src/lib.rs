@@ -46,7 +46,7 @@ pub use diff::{Change, RunDifference, diff_runs};
 pub use failure::{DriverError, NodeFailure};
 pub use live::{
     AttemptCounts, Deployed, Deployments, Follower, Live, LiveLoad, LiveOptions, LivePlan, MIRRORS_MAX,
-    Moved, RunRequest, RunView, Soon, source_table_missing,
+    Moved, RunRequest, RunView, Seen, Soon, source_table_missing,
 };
 pub use live_table::{
     Compacted, LiveTables, Making, Sweep, Swept, compact, expire, manifest_of, read_version, sweep,

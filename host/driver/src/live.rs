@@ -108,6 +108,14 @@ pub struct Live {
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
+/// When the tables that others may have changed were last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// After the run was asked for.
+    Now,
+    Before,
+}
+
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Live").finish_non_exhaustive()
@@ -180,9 +188,9 @@ impl Live {
     }
 
     /// Begins a run that was planned already and kept as this process's own.
-    pub fn begin(self: &Arc<Self>, row: RunRow, request: RunRequest, live_plan: LivePlan) {
+    pub fn begin(self: &Arc<Self>, row: RunRow, request: RunRequest, live_plan: LivePlan, tables: Seen) {
         let Some(host) = row.owner.clone() else { return self.look() };
-        tokio::spawn(claims::begin_planned(Arc::clone(self), row, host, request, live_plan));
+        tokio::spawn(claims::begin_planned(Arc::clone(self), row, host, (request, live_plan), tables));
     }
 
     /// Ends a run at once if this process has it; else its owner sees the wish soon.

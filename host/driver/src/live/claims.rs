@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::journal::{self, Entry, What};
 use super::request::{Deployed, LivePlan, RunRequest, source_table_missing};
 use super::run::{Gate, LiveRun, Parts, Taken, Told};
-use super::{Live, LiveContext};
+use super::{Live, LiveContext, Seen};
 use crate::attempt::{Held, Reuse};
 use crate::checkpoint::Checkpoints;
 use crate::failure::is_of_host;
@@ -114,11 +114,13 @@ pub(super) async fn begin_planned(
     live: Arc<Live>,
     row: RunRow,
     host: tidemill_store::HostId,
-    request: RunRequest,
-    live_plan: LivePlan,
+    (request, live_plan): (RunRequest, LivePlan),
+    tables: Seen,
 ) {
     let prepared = async {
-        live.context.tables.refresh().await?;
+        if tables == Seen::Before {
+            live.context.tables.refresh().await?;
+        }
         let (context, row, host) = (live.context.clone(), row.clone(), host.clone());
         let taken = tokio::task::spawn_blocking(move || {
             take(&context, &row, &request, live_plan, (None, Vec::new(), 0), host)

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
-use tidemill_driver::{ErrorRecord, LivePlan, RunId, RunRequest};
+use tidemill_driver::{ErrorRecord, LivePlan, RunId, RunRequest, Seen};
 use tidemill_plan::{Code, Time, Window};
 use tidemill_store::{Claim, NewRun, Note, RunFilter, RunRow, RunStatus, Wanted, Wish};
 use utoipa_axum::router::OpenApiRouter;
@@ -178,10 +178,13 @@ async fn begin(
     new.request = serde_json::to_value(request).expect("a request has only string keys");
     new.claim = if context.live.has_room() { Claim::Here } else { Claim::Anywhere };
     let (id, claim) = (new.id.clone(), new.claim);
-    let row = context.store.submit(new).await?;
+    // While the run is being kept: it is to see what was committed before it was asked for.
+    let (row, refreshed) = tokio::join!(context.store.submit(new), context.tables.refresh());
+    let row = row?;
     // One that the key has begun before is another's affair.
     if row.id == id && claim == Claim::Here {
-        context.live.begin(row.clone(), request.clone(), live_plan);
+        let tables = if refreshed.is_ok() { Seen::Now } else { Seen::Before };
+        context.live.begin(row.clone(), request.clone(), live_plan, tables);
     } else {
         context.live.look();
     }
