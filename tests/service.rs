@@ -21,9 +21,9 @@ impl Service {
     }
 
     /// The same with these variables.
-    pub(crate) fn start_in(bench: &Bench, more: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(bench: &Bench, more: &[&str], environment: &[(&str, String)]) -> Self {
         let mut command = bench.command(&[&["serve"], more].concat());
-        command.envs(environment.iter().copied());
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
         Self::spawn(bench, command)
     }
 

@@ -16,9 +16,7 @@ fn on(bench: &Bench, bucket: &Bucket) -> Service {
 }
 
 fn again_on(bench: &Bench, bucket: &Bucket) -> Service {
-    let environment = bucket.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, it)| (*name, it.as_str())).collect();
-    Service::start_in(bench, &["--lake-url", Bucket::URL], &environment)
+    Service::start_in(bench, &["--lake-url", Bucket::URL], &bucket.environment())
 }
 
 /// Asks for a run until it is as wanted.
@@ -174,9 +172,7 @@ fn a_bucket_that_cannot_be_had_is_told_at_the_start() {
 #[test]
 fn a_bucket_without_a_prefix_is_a_lake_too() {
     let (bench, mut bucket) = (Bench::example("hello"), Bucket::start());
-    let environment = bucket.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, it)| (*name, it.as_str())).collect();
-    let service = Service::start_in(&bench, &["--lake-url", "s3://desk/"], &environment);
+    let service = Service::start_in(&bench, &["--lake-url", "s3://desk/"], &bucket.environment());
     bench.done(&["login", &service.url, "--token", service.token.as_deref().expect("a token")]);
     bench.done(&["deploy", "."]);
     bench.done(&["run", "hello", "--wait"]);

@@ -188,12 +188,9 @@ fn a_clock_that_steps_by_an_hour_costs_no_lease_and_no_order() {
     let (server, bench, log) = (Postgres::start(), Bench::empty(), Bench::empty());
     let store = server.database();
     let start = |bench: &Bench, clock: &Clock| {
-        let environment = clock.environment();
-        let environment: Vec<(&str, &str)> =
-            environment.iter().map(|(name, it)| (*name, it.as_str())).collect();
         let data = bench.path("tidemill-data").display().to_string();
         let more = [&["--store", &store, "--data-dir", &data][..], &HASTY].concat();
-        Service::start_in(bench, &more, &environment)
+        Service::start_in(bench, &more, &clock.environment())
     };
     let (here, there) = (Clock::of(&bench, "clock"), Clock::of(&log, "clock"));
     let one = start(&bench, &here);
@@ -267,9 +264,7 @@ fn a_clock_that_steps_ends_no_attempt_early() {
     const TIMEOUT: Duration = Duration::from_secs(4);
     let bench = Bench::empty();
     let clock = Clock::of(&bench, "clock");
-    let environment = clock.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, it)| (*name, it.as_str())).collect();
-    let service = Service::start_in(&bench, &[], &environment);
+    let service = Service::start_in(&bench, &[], &clock.environment());
     let token = service.token.clone().expect("an empty store gives a first token");
     bench.done(&["login", &service.url, "--token", &token]);
     let guest = repository().join("tests/guests/components/misbehave.wasm");
