@@ -298,12 +298,26 @@ fn read_source(
         return Ok(end);
     }
     let reader = tidemill_lake::open_source(spec, shared.base, &files, &shared.plan.window)?;
+    let bytes_in = files.iter().map(|it| it.bytes).sum();
+    let usage = |rows_in| Usage { rows_in, bytes_in, ..Usage::default() };
+    keep_source(shared, (position, attempt), reader, &key, (began, usage), interrupt)
+}
+
+/// Makes the rows of a source its table; `usage` is told how many there are.
+pub(crate) fn keep_source(
+    shared: &Shared<'_>,
+    (position, attempt): (usize, u32),
+    reader: tidemill_lake::SourceReader,
+    key: &Digest,
+    (began, usage): (std::time::Instant, impl FnOnce(u64) -> Usage),
+    interrupt: &Interrupt,
+) -> Result<AttemptEnd, NodeFailure> {
+    let node = &shared.plan.nodes[position];
     let to = (shared.lake, &shared.folder, format!("{}-{attempt}", shared.run));
     let Some(writer) = copy_source(node, reader, to, interrupt)? else { return Ok(AttemptEnd::Stopped) };
-    let mut usage = Usage { bytes_in: files.iter().map(|it| it.bytes).sum(), ..Usage::default() };
-    usage.rows_in = writer.rows();
+    let mut usage = usage(writer.rows());
     let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
-    let tables = commit(&shared.run.0, node, writers, &key, &Reported::default(), interrupt)?;
+    let tables = commit(&shared.run.0, node, writers, key, &Reported::default(), interrupt)?;
     usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let manifests = || tables.iter().flat_map(|it| it.tables.iter());
     usage.rows_out = manifests().map(|it| it.rows).sum();

@@ -26,7 +26,8 @@ pub struct NodeFailure {
     pub retryable: bool,
 }
 
-/// See [`OF_HOST`].
+/// Whether the machine or what it depends on is in trouble: that says nothing of the task, and goes away by itself or is
+/// mended by an operator.
 pub(crate) fn is_of_host(code: Code) -> bool {
     OF_HOST.contains(&code.0)
 }
@@ -44,12 +45,6 @@ impl NodeFailure {
             mend: "raise the node's `timeout`, or make the task do less".to_owned(),
             retryable: true,
         }
-    }
-
-    /// Whether the machine or what it depends on is in trouble: that says nothing of the task, and goes away by itself or
-    /// is mended by an operator.
-    pub(crate) fn is_of_host(&self) -> bool {
-        is_of_host(self.code)
     }
 
     pub(crate) fn into_fault(self) -> Fault {

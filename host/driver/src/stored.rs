@@ -11,7 +11,7 @@ use tidemill_plan::{
 };
 use tidemill_sandbox::{Interrupt, Usage};
 
-use crate::attempt::{AttemptEnd, Reported, Shared, commit, copy_source, ended, node_key, reusable};
+use crate::attempt::{AttemptEnd, Reported, Shared, keep_source, node_key, reusable};
 use crate::failure::NodeFailure;
 use crate::table_io::open_writer;
 
@@ -171,16 +171,8 @@ pub(crate) fn read(
     let began = std::time::Instant::now();
     let rows = rows_of(shared.lake, stored)?;
     let reader = tidemill_lake::open_table_source(spec, rows, &shared.plan.window)?;
-    let to = (shared.lake, &shared.folder, format!("{}-{attempt}", shared.run));
-    let Some(writer) = copy_source(node, reader, to, interrupt)? else { return Ok(AttemptEnd::Stopped) };
-    let mut usage = Usage { rows_in: stored.rows, bytes_in: stored.bytes, ..Usage::default() };
-    let writers = BTreeMap::from([(node.outputs[0].port.clone(), writer)]);
-    let tables = commit(&shared.run.0, node, writers, &key, &Reported::default(), interrupt)?;
-    usage.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let manifests = || tables.iter().flat_map(|it| it.tables.iter());
-    usage.rows_out = manifests().map(|it| it.rows).sum();
-    usage.bytes_out = manifests().map(|it| it.memory_bytes).sum();
-    Ok(ended(tables, usage, Reported::default()))
+    let usage = |_| Usage { rows_in: stored.rows, bytes_in: stored.bytes, ..Usage::default() };
+    keep_source(shared, (position, attempt), reader, &key, (began, usage), interrupt)
 }
 
 fn key_of(node: &PlanNode, shared: &Shared<'_>, stored: &Manifest) -> Digest {

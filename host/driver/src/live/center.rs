@@ -20,6 +20,7 @@ use super::publish::catalog_commit;
 use super::run::{Gate, Job, LiveRun, Pending};
 use super::views::LiveLoad;
 use crate::attempt::{AttemptEnd, Shared, run_attempt};
+use crate::failure::is_of_host;
 use crate::local::guarded;
 use crate::record::RunId;
 
@@ -159,7 +160,7 @@ impl Center {
         loop {
             let end = guarded(|| self.attempt(job));
             let AttemptEnd::Failed { failure, .. } = &end else { return Some(end) };
-            if !failure.is_of_host() {
+            if !is_of_host(failure.code) {
                 return Some(end);
             }
             let node = &job.parts.live_plan.plan.nodes[job.position].name;
